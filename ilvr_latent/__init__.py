@@ -1,0 +1,39 @@
+"""ILVR: reference-guided diffusion without training (arXiv 2108.02938).
+
+>>> from ilvr_latent import Reference, Window, load_embedded, sample
+>>> model = load_embedded()
+>>> picture = sample(model, Reference(image, factor=4, window=Window(0, 0.8)), steps="50")
+"""
+
+from .adm import ADMConfig, inspect_checkpoint, load_adm, save_adm
+from .errors import InputError
+from .guide import Guide, GuideRun
+from .ilvr import ILVR, Reference, Window
+from .lowpass import LowPass, match
+from .noise import NoiseSource, RecordedNoise, SeededNoise
+from .sampling import sample, sample_with
+from .schedule import Schedule, Step
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ADMConfig",
+    "Guide",
+    "GuideRun",
+    "ILVR",
+    "InputError",
+    "LowPass",
+    "NoiseSource",
+    "RecordedNoise",
+    "Reference",
+    "Schedule",
+    "SeededNoise",
+    "Step",
+    "Window",
+    "inspect_checkpoint",
+    "load_adm",
+    "match",
+    "sample",
+    "sample_with",
+    "save_adm",
+]

@@ -1,0 +1,20 @@
+"""OpenAI guided-diffusion ("ADM") checkpoints as PyTorch networks.
+
+Prafulla Dhariwal and Alex Nichol, "Diffusion Models Beat GANs on Image Synthesis",
+arXiv 2105.05233.
+
+- ``config.py``  what a checkpoint is: guided-diffusion's own flags, under their own names
+- ``detect.py``  what keys and shapes tell about it
+- ``known.py``   the published checkpoints, known by their shapes
+- ``flags.py``   what the user says: guided-diffusion's flags, held against the file
+- ``keys.py``    guided-diffusion's parameter names against those of diffusers
+- ``unet.py``    the network: diffusers' ``UNet2DModel`` and what its constructor cannot say
+- ``weights.py`` weights on disk, read without ever running code from the file
+- ``cache.py``   pickled checkpoints kept as safetensors
+- ``load.py``    a file on disk to a network and back
+"""
+
+from .config import ADMConfig
+from .load import Inspection, inspect_checkpoint, load_adm, save_adm
+
+__all__ = ["ADMConfig", "Inspection", "inspect_checkpoint", "load_adm", "save_adm"]

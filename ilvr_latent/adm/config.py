@@ -1,0 +1,162 @@
+"""What an ADM checkpoint is, in guided-diffusion's own words."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from ..errors import InputError
+
+NoiseSchedule = Literal["linear", "cosine"]
+PredictionType = Literal["epsilon", "sample", "v_prediction"]
+
+# Flags of the authors' scripts that say how to train or how to compute, not what the network is.
+WITHOUT_EFFECT = frozenset(
+    {"use_kl", "rescale_learned_sigmas", "use_checkpoint", "use_fp16", "dropout"}
+)
+
+
+@dataclass(frozen=True)
+class ADMConfig:
+    """Architecture and diffusion process of one checkpoint.
+
+    The names are guided-diffusion's flags, except where the flags say one thing in two places:
+    ``attention_levels`` holds the levels (0 = full resolution) that ``attention_resolutions``
+    and ``image_size`` select together, and ``prediction_type`` (diffusers' word) replaces
+    ``predict_xstart``.
+
+    Attributes:
+        image_size: side of the training images in pixels.
+        image_channels: channels of the image, 3 for RGB.
+        num_channels: width of the first level before its multiplier.
+        num_res_blocks: residual blocks per level.
+        channel_mult: width of each level as a multiple of ``num_channels``.
+        attention_levels: levels with attention.
+        num_heads: attention heads; ignored where ``num_head_channels`` is given.
+        num_head_channels: width of one head, or -1.
+        num_heads_upsample: heads on the way up, or -1 for the same as ``num_heads``.
+        use_new_attention_order: order of q, k, v in the fused weight.
+        use_scale_shift_norm: FiLM-like conditioning on time.
+        resblock_updown: residual blocks, not convolutions, change the resolution.
+        num_classes: number of class labels, or ``None`` for an unconditional network.
+        learn_sigma: the network also gives the variance (IDDPM, arXiv 2102.09672, eq. 15).
+        super_resolution: the network takes a low-resolution image beside the state.
+        patch: the network sees ``patch x patch`` pixels as channels (1: plain guided-diffusion).
+        noise_schedule: the betas of the forward process.
+        diffusion_steps: number of timesteps of the forward process.
+        prediction_type: what the network's output is.
+        rescale_timesteps: the network was given timesteps scaled to 0..1000.
+    """
+
+    image_size: int
+    num_channels: int
+    num_res_blocks: int
+    channel_mult: tuple[float, ...]
+    attention_levels: tuple[int, ...]
+    noise_schedule: NoiseSchedule
+    image_channels: int = 3
+    num_heads: int = 1
+    num_head_channels: int = -1
+    num_heads_upsample: int = -1
+    use_new_attention_order: bool = False
+    use_scale_shift_norm: bool = True
+    resblock_updown: bool = False
+    num_classes: int | None = None
+    learn_sigma: bool = False
+    super_resolution: bool = False
+    patch: int = 1
+    diffusion_steps: int = 1000
+    prediction_type: PredictionType = "epsilon"
+    rescale_timesteps: bool = False
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("noise_schedule", get_args(NoiseSchedule)),
+            ("prediction_type", get_args(PredictionType)),
+        ):
+            if getattr(self, name) not in allowed:
+                raise InputError(f"{name} is {getattr(self, name)!r}; use one of {list(allowed)}.")
+        if self.diffusion_steps < 1:
+            raise InputError(f"diffusion_steps is {self.diffusion_steps}; use 1 or more.")
+        downscale = self.patch * 2 ** (len(self.channel_mult) - 1)
+        if self.image_size < 1 or self.image_size % downscale:
+            raise InputError(
+                f"image_size is {self.image_size}, but this network halves the picture "
+                f"{len(self.channel_mult) - 1} times: use a multiple of {downscale}."
+            )
+        for width in self.attention_widths:
+            for upsample in (False, True):
+                self.heads(width, upsample=upsample)
+
+    @property
+    def block_out_channels(self) -> tuple[int, ...]:
+        """Width of each level."""
+        return tuple(int(multiplier * self.num_channels) for multiplier in self.channel_mult)
+
+    @property
+    def attention_widths(self) -> tuple[int, ...]:
+        """Width at each attention level, and in the middle (which always attends)."""
+        widths = self.block_out_channels
+        return tuple(widths[level] for level in self.attention_levels) + (widths[-1],)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels that the first convolution takes."""
+        return self.image_channels * self.patch**2 * (2 if self.super_resolution else 1)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels that the last convolution gives."""
+        return self.image_channels * self.patch**2 * (2 if self.learn_sigma else 1)
+
+    @property
+    def downscale(self) -> int:
+        """Image sides must be a multiple of this."""
+        return self.patch * 2 ** (len(self.channel_mult) - 1)
+
+    def heads(self, width: int, *, upsample: bool = False) -> int:
+        """Number of attention heads at a level of ``width`` channels.
+
+        Raises:
+            InputError: the width is not a multiple of the heads.
+        """
+        if self.num_head_channels != -1:
+            divisor, heads = self.num_head_channels, width // max(self.num_head_channels, 1)
+        else:
+            heads = self.num_heads
+            if upsample and self.num_heads_upsample != -1:
+                heads = self.num_heads_upsample
+            divisor = heads
+        if divisor < 1 or width % divisor:
+            raise InputError(
+                f"num_heads={self.num_heads}, num_head_channels={self.num_head_channels} cannot "
+                f"split an attention layer of {width} channels; use a divisor of {width}."
+            )
+        return heads
+
+    def to_metadata(self) -> dict[str, str]:
+        """The configuration as the string metadata of a safetensors file."""
+        return {"ilvr_adm_config": json.dumps(dataclasses.asdict(self))}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str] | None) -> ADMConfig | None:
+        """The inverse of :meth:`to_metadata`; ``None`` where the file says nothing.
+
+        Raises:
+            InputError: the metadata is there but cannot be used.
+        """
+        if not metadata or "ilvr_adm_config" not in metadata:
+            return None
+        try:
+            values: dict[str, Any] = json.loads(metadata["ilvr_adm_config"])
+            for name in ("channel_mult", "attention_levels"):
+                values[name] = tuple(values[name])
+            return cls(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                f"The checkpoint's metadata 'ilvr_adm_config' cannot be read ({error}); "
+                "save the checkpoint again with save_adm."
+            ) from error

@@ -1,0 +1,193 @@
+"""Weights on disk: read without ever running code from the file, written whole or not at all.
+
+What a file is, is told by its first bytes and not by its name.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..files import written_whole
+
+FileFormat = Literal["safetensors", "PyTorch", "PyTorch (before 1.6)"]
+
+# What training scripts put around a state dict; averaged weights are the better ones to sample.
+WRAPPERS = ("ema", "state_dict", "model")
+PARALLEL_PREFIX = "module."
+DAMAGED = "download or copy it again"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A state dict as it lies on disk.
+
+    Attributes:
+        tensors: on the CPU, mapped into memory where the format allows; names without wrapper.
+        metadata: strings from the header of a safetensors file.
+        file_format: how the file is written.
+    """
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+    file_format: FileFormat
+
+
+def check_file(path: Path) -> None:
+    """Refuse what cannot be a checkpoint before it is opened.
+
+    Args:
+        path: where the checkpoint should be.
+
+    Raises:
+        InputError: nothing there, a folder, something that is not a file, or an empty file.
+    """
+    if path.is_dir():
+        raise InputError(f"'{path}' is a folder; give the checkpoint file inside it.")
+    if not path.exists():
+        raise InputError(f"There is no file '{path}'; check the path of the checkpoint.")
+    if not path.is_file():
+        raise InputError(f"'{path}' is not a regular file; give a .pt or .safetensors checkpoint.")
+    if path.stat().st_size == 0:
+        raise InputError(f"'{path}' is empty (0 bytes); {DAMAGED}.")
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a ``.pt`` or safetensors file, whatever it is called.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its tensors, unwrapped.
+
+    Raises:
+        InputError: it cannot be read, is damaged, wants to run code, or holds no state dict.
+    """
+    check_file(path)
+    try:
+        file_format = _sniff(path)
+        if file_format == "safetensors":
+            tensors, metadata = _read_safetensors(path)
+            return Weights(_unprefixed(tensors), metadata, file_format)
+        return Weights(_state_dict(_read_pytorch(path, file_format), path), {}, file_format)
+    except OSError as error:
+        raise InputError(
+            f"'{path}' cannot be read ({error.strerror or error}); check the path and its "
+            "permissions."
+        ) from error
+
+
+def write_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file; an interruption leaves what was there before.
+
+    Args:
+        path: the file; replaced if it exists.
+        tensors: any device and layout.
+        metadata: strings for the header.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        with written_whole(path) as partial:
+            save_file(plain, partial, metadata={"format": "pt", **metadata})
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+
+
+def _sniff(path: Path) -> FileFormat:
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start.startswith(b"PK\x03\x04"):
+        return "PyTorch"
+    if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return "PyTorch (before 1.6)"
+    if start[8:9] == b"{":
+        return "safetensors"
+    raise InputError(
+        f"'{path}' is neither a PyTorch nor a safetensors file (it begins with {start!r}); "
+        "give a .pt or .safetensors checkpoint."
+    )
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError(
+            f"'{path}' is a damaged or incomplete safetensors file ({error}); {DAMAGED}."
+        ) from error
+
+
+def _read_pytorch(path: Path, file_format: FileFormat) -> object:
+    # Given a path, torch goes by its name where that ends in .safetensors.
+    by_path = file_format == "PyTorch" and path.suffix.lower() != ".safetensors"
+    try:
+        if by_path:
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    # A damaged pickle can fail in any way at all, and none of them is a defect of ours.
+    except Exception as error:
+        refused = isinstance(error, pickle.UnpicklingError) and re.search(
+            r"Unsupported|GLOBAL|Can only", str(error)
+        )
+        if refused or "TorchScript" in str(error):
+            culprit = re.search(r"GLOBAL ([\w.]+)", str(error))
+            named = f" ({culprit[1]})" if culprit else ""
+            raise InputError(
+                f"'{path}' wants to run code{named} when it is read and was not opened; give plain "
+                "weights: the state dict alone, saved with torch.save or as safetensors."
+            ) from error
+        first_line = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(
+            f"'{path}' is a damaged or incomplete PyTorch file ({first_line}); {DAMAGED}."
+        ) from error
+
+
+def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
+    for wrapper in WRAPPERS:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
+            loaded = loaded[wrapper]
+            break
+    if not isinstance(loaded, Mapping) or not loaded:
+        raise InputError(
+            f"'{path}' holds {_described(loaded)}, not the weights of a network; give a file with "
+            "a state dict (names and tensors)."
+        )
+    for name, value in loaded.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise InputError(
+                f"'{path}' holds {type(value).__name__} under {name!r}, where a tensor should be; "
+                f"give the state dict alone, or under one of {list(WRAPPERS)}."
+            )
+    return _unprefixed(dict(loaded))
+
+
+def _described(loaded: object) -> str:
+    return "an empty dict" if isinstance(loaded, Mapping) else f"a {type(loaded).__name__}"
+
+
+def _unprefixed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Names without what DistributedDataParallel puts before each."""
+    if not all(name.startswith(PARALLEL_PREFIX) for name in tensors):
+        return tensors
+    return {name.removeprefix(PARALLEL_PREFIX): tensor for name, tensor in tensors.items()}

@@ -1,0 +1,141 @@
+"""``ilvr demo``: two figures from the embedded model, with nothing downloaded."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..embedded import REFERENCES, load_embedded
+from ..files import output_folder
+from ..ilvr import Reference, Window
+from ..images import fit_to, read_image, save_png, to_images, to_tensor
+from ..lowpass import LowPass
+from ..sampling import sample
+from ..sheet import Column, contact_sheet
+from .common import Advance, choose_device, choose_dtype, progress
+
+if TYPE_CHECKING:
+    from ..adm.unet import ADM
+
+HELP = "Make two figures that show what ILVR does: the factor N, and the conditioning range."
+EXAMPLE = "ilvr demo --output demo-output"
+
+FACTORS = (2.0, 4.0, 8.0, 16.0)
+FACTOR_ROWS = ("noto_frog", "scribble_apple", "photo_coffee", "twemoji_rocket")
+RANGES = ((1000, 0), (1000, 250), (1000, 500), (1000, 750), (1000, 900))
+RANGE_ROWS = ("noto_pumpkin", "scribble_car", "twemoji_sunflower")
+RANGE_FACTOR = 4.0
+SEEDS = (0, 1)
+STEPS = "50"
+CELL = 128
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--output", type=Path, default=Path("demo-output"), metavar="DIR")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure whose cells are one reference each, sampled at several settings.
+
+    Attributes:
+        rows: names of shipped references.
+        settings: factor and window of each group of columns.
+    """
+
+    rows: tuple[str, ...]
+    settings: tuple[tuple[float, Window], ...]
+
+    def references(self, side: int) -> Tensor:
+        """(rows, 3, side, side) in [-1, 1]."""
+        pictures = (read_image(REFERENCES / f"{name}.png") for name in self.rows)
+        return torch.cat([to_tensor(fit_to(picture, (side, side))) for picture in pictures])
+
+    def samples(
+        self, model: ADM, references: Tensor, advance: Advance
+    ) -> list[list[list[Image.Image]]]:
+        """Pictures under [setting][row][seed]."""
+        made = []
+        for factor, window in self.settings:
+            y_0 = references.repeat_interleave(len(SEEDS), dim=0)
+            x = sample(
+                model,
+                Reference(y_0, factor, window=window),
+                steps=STEPS,
+                seed=list(SEEDS) * len(self.rows),
+                callback=lambda step, x: advance(),
+            )
+            pictures = to_images(x)
+            made.append([pictures[k : k + len(SEEDS)] for k in range(0, len(pictures), len(SEEDS))])
+        return made
+
+
+FACTOR_FIGURE = Figure(FACTOR_ROWS, tuple((factor, Window()) for factor in FACTORS))
+RANGE_FIGURE = Figure(
+    RANGE_ROWS, tuple((RANGE_FACTOR, Window.timesteps(hi, lo)) for hi, lo in RANGES)
+)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Sample both figures, write them and say what to look at."""
+    started = time.monotonic()
+    folder = output_folder(options.output)
+    device = choose_device(options.device)
+    model = load_embedded(device=device, dtype=choose_dtype("auto", device))
+    calls = int(STEPS) * (len(FACTORS) + len(RANGES))
+    with progress("demo", calls) as advance:
+        save_png(factor_figure(model, advance), folder / "factor.png")
+        save_png(range_figure(model, advance), folder / "range.png")
+    print(f"Made on {device} in {time.monotonic() - started:.0f} s:")
+    print(f"  {folder / 'factor.png'}  reference, its low-pass, samples: larger N, more freedom")
+    print(f"  {folder / 'range.png'}   the same N, matching stopped earlier and earlier")
+    print("Try next, with a picture of yours:")
+    print("  .venv/bin/ilvr sample --reference PICTURE --factor 4 8 --samples 4 --output out")
+
+
+def factor_figure(model: ADM, advance: Advance) -> Image.Image:
+    """Rows: references. For each N: the low-pass that is matched, and two samples."""
+    references = FACTOR_FIGURE.references(model.config.image_size)
+    made = FACTOR_FIGURE.samples(model, references, advance)
+    columns = [Column("reference")]
+    rows: list[list[Image.Image | None]] = [[picture] for picture in to_images(references)]
+    for (factor, _), pictures in zip(FACTOR_FIGURE.settings, made, strict=True):
+        group = f"N = {factor:g}"
+        columns.append(Column("matched", gap=24, group=group))
+        columns += [Column(f"sample {k + 1}", group=group) for k in range(len(SEEDS))]
+        for row, low, samples in zip(
+            rows, to_images(LowPass(factor)(references)), pictures, strict=True
+        ):
+            row += [low, *samples]
+    title = "ILVR: the sample takes the low frequencies of the reference, the model makes the rest"
+    return contact_sheet(rows, columns, title=title, cell=CELL)
+
+
+def range_figure(model: ADM, advance: Advance) -> Image.Image:
+    """Rows: references. Columns: the last matched timestep, at one N."""
+    references = RANGE_FIGURE.references(model.config.image_size)
+    made = RANGE_FIGURE.samples(model, references, advance)
+    columns = [Column("reference"), Column("matched")]
+    low = to_images(LowPass(RANGE_FACTOR)(references))
+    rows: list[list[Image.Image | None]] = [
+        [picture, blurred] for picture, blurred in zip(to_images(references), low, strict=True)
+    ]
+    for (hi, lo), pictures in zip(RANGES, made, strict=True):
+        group = f"t = {hi} to {lo}"
+        columns += [
+            Column(f"sample {k + 1}", gap=24 if k == 0 else 6, group=group)
+            for k in range(len(SEEDS))
+        ]
+        for row, samples in zip(rows, pictures, strict=True):
+            row += samples
+    title = f"Conditioning range at N = {RANGE_FACTOR:g}: matching while t is in the range"
+    return contact_sheet(rows, columns, title=title, cell=CELL)

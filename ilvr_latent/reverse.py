@@ -1,0 +1,108 @@
+"""Reverse steps: DDPM with fixed or learned variance, and DDIM.
+
+DDPM   arXiv 2006.11239, eq. 6-7 (posterior mean and variance)
+IDDPM  arXiv 2102.09672, eq. 15 (learned variance, between beta and beta-tilde in the log)
+DDIM   arXiv 2010.02502, eq. 12 and 16 (eta = 0 deterministic, 1 as noisy as DDPM)
+
+x_t   state            a_bar       alpha-bar at t                beta   1 - a_bar / a_bar_prev
+x_0   clean estimate   a_bar_prev  at the next, less noisy step  beta_tilde  posterior variance
+eps   predicted noise              (1 after the last step)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from .schedule import Schedule
+
+Variance = Literal["learned_range", "fixed_large", "fixed_small"]
+
+
+@dataclass(frozen=True)
+class Transition:
+    """The numbers of one reverse step, from a_bar to a_bar_prev."""
+
+    a_bar: float
+    a_bar_prev: float
+    log_beta_tilde: float  # of the step before the last where beta_tilde is 0, as guided-diffusion
+
+    @property
+    def beta(self) -> float:
+        """Variance that the forward process adds between the two levels."""
+        return 1 - self.a_bar / self.a_bar_prev
+
+    @property
+    def last(self) -> bool:
+        """Whether this step ends at the clean image, where no noise is added."""
+        return self.a_bar_prev == 1.0
+
+    def posterior_mean(self, x_0: Tensor, x_t: Tensor) -> Tensor:
+        """Mean of q(x_{t-1} | x_t, x_0), DDPM eq. 7."""
+        rest = 1 - self.a_bar
+        return (math.sqrt(self.a_bar_prev) * self.beta / rest) * x_0 + (
+            math.sqrt(1 - self.beta) * (1 - self.a_bar_prev) / rest
+        ) * x_t
+
+
+def transitions(schedule: Schedule) -> list[Transition]:
+    """The reverse steps of a schedule, noisiest first."""
+    levels = [(a_bar, schedule.a_bar_next(index)) for index, a_bar in enumerate(schedule.a_bar)]
+    beta_tilde = [(1 - a / p) * (1 - p) / (1 - a) for a, p in levels]
+    if len(levels) > 1:
+        beta_tilde[-1] = beta_tilde[-2]
+    else:
+        beta_tilde[-1] = 1 - levels[-1][0]
+    return [Transition(a, p, math.log(b)) for (a, p), b in zip(levels, beta_tilde, strict=True)]
+
+
+def predicted_x_0(output: Tensor, x_t: Tensor, a_bar: float, prediction_type: str) -> Tensor:
+    """The clean image that a network's output (B, C, H, W) stands for."""
+    if prediction_type == "sample":
+        return output
+    if prediction_type == "v_prediction":
+        return math.sqrt(a_bar) * x_t - math.sqrt(1 - a_bar) * output
+    return (1 / math.sqrt(a_bar)) * x_t - math.sqrt(1 / a_bar - 1) * output
+
+
+def ddpm_step(
+    x_0: Tensor, x_t: Tensor, z: Tensor, transition: Transition, log_variance: Tensor | float
+) -> Tensor:
+    """x_{t-1} of DDPM."""
+    mean = transition.posterior_mean(x_0, x_t)
+    if transition.last:
+        return mean
+    if isinstance(log_variance, Tensor):
+        return mean + (0.5 * log_variance).exp() * z
+    return mean + math.exp(0.5 * log_variance) * z
+
+
+def ddim_step(x_0: Tensor, x_t: Tensor, z: Tensor, transition: Transition, eta: float) -> Tensor:
+    """x_{t-1} of DDIM, eq. 12 with sigma from eq. 16."""
+    a_bar, a_bar_prev = transition.a_bar, transition.a_bar_prev
+    sigma = eta * math.sqrt((1 - a_bar_prev) / (1 - a_bar)) * math.sqrt(transition.beta)
+    eps = ((1 / math.sqrt(a_bar)) * x_t - x_0) * (1 / math.sqrt(1 / a_bar - 1))
+    mean = math.sqrt(a_bar_prev) * x_0 + math.sqrt(1 - a_bar_prev - sigma**2) * eps
+    return mean if transition.last else mean + sigma * z
+
+
+def log_variance(
+    transition: Transition, variance: Variance, learned: Tensor | None
+) -> Tensor | float:
+    """Log of the variance of p(x_{t-1} | x_t).
+
+    Args:
+        transition: the step.
+        variance: which one.
+        learned: the network's variance channels, (B, C, H, W) in [-1, 1], for ``learned_range``.
+    """
+    low, high = transition.log_beta_tilde, math.log(transition.beta)
+    if variance == "learned_range" and learned is not None:
+        share = (learned + 1) / 2
+        return share * high + (1 - share) * low
+    if variance == "fixed_small" or transition.last:
+        return low
+    return high

@@ -1,0 +1,270 @@
+"""Sampling in pixel space, with or without a guide, over any denoiser (``reverse.py``: the steps)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from .errors import InputError
+from .guide import Guide
+from .ilvr import ILVR, Reference, Space, Window
+from .noise import NoiseSource, ReferenceNoise, SeededNoise
+from .reverse import Variance, ddim_step, ddpm_step, log_variance, predicted_x_0, transitions
+from .schedule import Schedule, Step
+
+Callback = Callable[[Step, Tensor], None]
+
+
+class DenoiserConfig(Protocol):
+    """What the sampler must know of a network; :class:`ilvr_latent.adm.ADMConfig` has it all."""
+
+    @property
+    def image_size(self) -> int: ...
+    @property
+    def image_channels(self) -> int: ...
+    @property
+    def noise_schedule(self) -> str: ...
+    @property
+    def diffusion_steps(self) -> int: ...
+    @property
+    def prediction_type(self) -> str: ...
+    @property
+    def learn_sigma(self) -> bool: ...
+    @property
+    def num_classes(self) -> int | None: ...
+
+
+class Denoiser(Protocol):
+    """A network (or a formula) in pixel space."""
+
+    @property
+    def config(self) -> DenoiserConfig: ...
+    @property
+    def device(self) -> torch.device: ...
+
+    def __call__(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """Raw output for x_t (B, C, H, W) at original timesteps t (B,)."""
+        ...
+
+
+@torch.no_grad()
+def sample_with(
+    model: Denoiser,
+    guide: Guide | None,
+    *,
+    shape: Sequence[int],
+    steps: str | int = "100",
+    sampler: Literal["ddpm", "ddim"] = "ddpm",
+    eta: float = 1.0,
+    variance: Variance | None = None,
+    class_labels: Tensor | None = None,
+    clip_denoised: bool = True,
+    noise: NoiseSource,
+    callback: Callback | None = None,
+) -> Tensor:
+    """Sample with any method of guidance; :func:`sample` is this with ILVR.
+
+    Args:
+        model: the network.
+        guide: the method, or ``None`` for an unguided sample.
+        shape: (B, C, H, W).
+        steps: see :func:`ilvr_latent.schedule.respaced_timesteps`.
+        sampler: ``ddpm`` or ``ddim``.
+        eta: noise of DDIM, 0 to 1; no effect on DDPM.
+        variance: of DDPM; ``None`` takes what the network has learned, else ``fixed_large``.
+        class_labels: int64 (B,), for class-conditional networks.
+        clip_denoised: clamp the estimate of x_0 to [-1, 1] at every step.
+        noise: where random numbers come from.
+        callback: called after every step with the step and the new state.
+
+    Returns:
+        (B, C, H, W) fp32, not clamped.
+
+    Raises:
+        InputError: a setting is outside its range or does not fit the network.
+    """
+    config = model.config
+    variance = _checked_variance(config, variance)
+    _check_sampler(sampler, eta)
+    schedule = Schedule(config.noise_schedule, config.diffusion_steps, steps)
+    run = guide.begin(schedule, shape, model.device, noise) if guide is not None else None
+
+    x = noise.initial(shape).to(model.device, torch.float32)
+    for step, transition in zip(schedule.steps, transitions(schedule), strict=True):
+        if run is not None:
+            x = run.state(x, step)
+        t = torch.full((shape[0],), step.t, dtype=torch.int64, device=x.device)
+        output = model(x, t, class_labels)
+        learned = None
+        if config.learn_sigma:
+            output, learned = output.chunk(2, dim=1)
+        x_0 = predicted_x_0(output, x, transition.a_bar, config.prediction_type)
+        if clip_denoised:
+            x_0 = x_0.clamp(-1, 1)
+        if run is not None:
+            x_0 = run.prediction(x_0, x, step)
+        z = noise.step(step.index, shape).to(x)
+        if sampler == "ddim":
+            x = ddim_step(x_0, x, z, transition, eta)
+        else:
+            x = ddpm_step(x_0, x, z, transition, log_variance(transition, variance, learned))
+        if callback is not None:
+            callback(step, x)
+    return run.end(x) if run is not None else x
+
+
+def _checked_variance(config: DenoiserConfig, variance: Variance | None) -> Variance:
+    if variance is None:
+        return "learned_range" if config.learn_sigma else "fixed_large"
+    if variance not in ("learned_range", "fixed_large", "fixed_small"):
+        raise InputError(
+            f"The variance is {variance!r}; use 'learned_range', 'fixed_large' or 'fixed_small'."
+        )
+    if variance == "learned_range" and not config.learn_sigma:
+        raise InputError(
+            "The variance is 'learned_range', but this network has not learned one; "
+            "use 'fixed_large' or 'fixed_small'."
+        )
+    return variance
+
+
+def _check_sampler(sampler: str, eta: float) -> None:
+    if sampler not in ("ddpm", "ddim"):
+        raise InputError(f"The sampler is {sampler!r}; use 'ddpm' or 'ddim'.")
+    if not 0 <= eta <= 1:
+        raise InputError(f"eta is {eta}; use a number from 0 (no noise) to 1 (as DDPM).")
+
+
+def sample(
+    model: Denoiser,
+    references: Reference | Sequence[Reference] | None,
+    *,
+    shape: Sequence[int] | None = None,
+    steps: str | int = "100",
+    sampler: Literal["ddpm", "ddim"] = "ddpm",
+    eta: float = 1.0,
+    space: Space = "state",
+    reference_noise: ReferenceNoise = "fresh",
+    variance: Variance | None = None,
+    class_labels: int | Tensor | None = None,
+    clip_denoised: bool = True,
+    compat: Literal["ilvr_adm"] | None = None,
+    range_t: int | None = None,
+    noise: NoiseSource | None = None,
+    seed: int | Sequence[int] = 0,
+    callback: Callback | None = None,
+) -> Tensor:
+    """Sample with ILVR (arXiv 2108.02938, Algorithm 1).
+
+    Args:
+        model: the network, usually from :func:`ilvr_latent.load_adm`.
+        references: what to match; ``None`` or empty samples without a reference.
+        shape: (B, C, H, W); by default that of the first reference, else one image of the
+            network's size.
+        steps: ``"100"``, ``"ddim50"``, ``"10,10,5"``, or a number.
+        sampler: ``ddpm`` (the paper) or ``ddim``.
+        eta: noise of DDIM, 0 to 1.
+        space: match the ``state`` (the paper) or the ``prediction``.
+        reference_noise: ``fresh`` (the paper), ``fixed`` or ``hybrid``.
+        variance: of DDPM; ``None`` takes the learned one where there is one.
+        class_labels: one class for all, or int64 (B,).
+        clip_denoised: clamp the estimate of x_0 to [-1, 1] at every step.
+        compat: ``"ilvr_adm"`` repeats the authors' code: the reference is noised one level too
+            high, and a step is matched while its respaced index is above ``range_t``.
+        range_t: for ``compat`` only; takes the place of the references' windows.
+        noise: a noise source; by default one from ``seed``.
+        seed: one seed for the batch, or one for each image.
+        callback: called after every step with the step and the new state.
+
+    Returns:
+        (B, C, H, W) fp32, about [-1, 1] (not clamped).
+
+    Raises:
+        InputError: a setting is outside its range or does not fit the network.
+    """
+    chosen = [references] if isinstance(references, Reference) else list(references or [])
+    config = model.config
+    if shape is None:
+        size = (1, config.image_channels, config.image_size, config.image_size)
+        shape = tuple(chosen[0].image.shape) if chosen else size
+    if compat not in (None, "ilvr_adm"):
+        raise InputError(f"compat is {compat!r}; use None or 'ilvr_adm'.")
+    if range_t is not None and compat is None:
+        raise InputError(
+            "range_t belongs to compat='ilvr_adm'; give the reference a Window instead."
+        )
+    if compat is not None:
+        window = authors_window(
+            Schedule(config.noise_schedule, config.diffusion_steps, steps), range_t
+        )
+        chosen = [
+            Reference(
+                r.image, r.factor, window=window, weight=r.weight, mask=r.mask, kernel=r.kernel
+            )
+            for r in chosen
+        ]
+    guide = None
+    if chosen:
+        guide = ILVR(
+            chosen,
+            space=space,
+            reference_noise=reference_noise,
+            noise_level="produced" if compat is None else "current",
+        )
+    return sample_with(
+        model,
+        guide,
+        shape=shape,
+        steps=steps,
+        sampler=sampler,
+        eta=eta,
+        variance=variance,
+        class_labels=labels_for(config, class_labels, shape[0], model.device),
+        clip_denoised=clip_denoised,
+        noise=noise if noise is not None else SeededNoise(seed, model.device),
+        callback=callback,
+    )
+
+
+def authors_window(schedule: Schedule, range_t: int | None) -> Window:
+    """The steps whose respaced index (0 = the last step) is above ``range_t``.
+
+    Raises:
+        InputError: no step is.
+    """
+    highest = len(schedule) - 2
+    range_t = 0 if range_t is None else range_t
+    if not 0 <= range_t <= highest:
+        raise InputError(
+            f"range_t is {range_t}, but with {len(schedule)} steps it must be from 0 to {highest} "
+            "for any step to be matched."
+        )
+    return Window.steps(0, highest - range_t)
+
+
+def labels_for(
+    config: DenoiserConfig, class_labels: int | Tensor | None, batch: int, device: torch.device
+) -> Tensor | None:
+    """Class labels as the network takes them, int64 (batch,), or ``None``.
+
+    Raises:
+        InputError: the network has no classes, needs one, or has fewer.
+    """
+    classes = config.num_classes
+    if class_labels is None:
+        if classes is not None:
+            raise InputError(
+                f"This network is class-conditional: give a class label from 0 to {classes - 1}."
+            )
+        return None
+    if classes is None:
+        raise InputError(
+            f"The class label is {class_labels}, but this network is unconditional: leave it out."
+        )
+    labels = torch.as_tensor(class_labels, dtype=torch.int64)
+    if bool(((labels < 0) | (labels >= classes)).any()):
+        raise InputError(f"The class label is {class_labels}; use 0 to {classes - 1}.")
+    return labels.expand(batch).to(device)

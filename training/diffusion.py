@@ -1,0 +1,39 @@
+"""What every training run here shares: the forward process, its loss, EMA and the learning rate."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def noised(x_0: Tensor, eps: Tensor, a_bar: Tensor) -> Tensor:
+    """x_t = sqrt(a_bar) x_0 + sqrt(1 - a_bar) eps, with a_bar of shape (B,)."""
+    a_bar = a_bar.view(-1, *[1] * (x_0.ndim - 1))
+    return a_bar.sqrt() * x_0 + (1 - a_bar).sqrt() * eps
+
+
+def velocity(x_0: Tensor, eps: Tensor, a_bar: Tensor) -> Tensor:
+    """v = sqrt(a_bar) eps - sqrt(1 - a_bar) x_0 (arXiv 2202.00512, appendix D)."""
+    a_bar = a_bar.view(-1, *[1] * (x_0.ndim - 1))
+    return a_bar.sqrt() * eps - (1 - a_bar).sqrt() * x_0
+
+
+def min_snr_weight(a_bar: Tensor, gamma: float = 5.0) -> Tensor:
+    """Loss weight of Min-SNR for v-prediction, min(snr, gamma) / (snr + 1) (arXiv 2303.09556)."""
+    snr = a_bar / (1 - a_bar)
+    return snr.clamp(max=gamma) / (snr + 1)
+
+
+def learning_rate_factor(progress: float, step: int, *, warm_up: int, decay: float) -> float:
+    """Linear warm-up, flat, then a cosine to 2 % over the last ``decay`` of the run."""
+    start = 1 - decay
+    falling = min(max((progress - start) / decay, 0.0), 1.0)
+    return min(1.0, (step + 1) / warm_up) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * falling)))
+
+
+@torch.no_grad()
+def update_ema(ema: nn.Module, model: nn.Module, decay: float) -> None:
+    """ema = decay * ema + (1 - decay) * model, parameter by parameter."""
+    torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - decay)

@@ -1,0 +1,33 @@
+"""Write the averaged weights of a pixel run as the checkpoint that ships, in fp16.
+
+    python -m training.export_pixel [--cache DIR] [--output FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from ilvr_latent.adm import save_adm
+from ilvr_latent.embedded import PIXEL_MODEL
+from training import data
+from training.train_pixel import build
+
+
+def main() -> None:
+    """Read the last checkpoint and write its averaged weights."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", type=Path, default=data.CACHE)
+    parser.add_argument("--output", type=Path, default=PIXEL_MODEL)
+    options = parser.parse_args()
+    state = torch.load(options.cache / "pixel" / "checkpoint.pt", weights_only=True)
+    model = build()
+    model.load_state_dict(state["ema"])
+    save_adm(model, options.output, dtype=torch.float16)
+    print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, {state['seen']} pictures")
+
+
+if __name__ == "__main__":
+    main()
