@@ -17,10 +17,10 @@ from .schedule import Schedule, Step
 __version__ = "0.1.0"
 
 __all__ = [
+    "ILVR",
     "ADMConfig",
     "Guide",
     "GuideRun",
-    "ILVR",
     "InputError",
     "LowPass",
     "NoiseSource",

@@ -18,7 +18,7 @@ from .schedule import Schedule, Step
 
 
 class GuideRun(Protocol):
-    """What a method does during one run; each method returns its first argument if it does nothing."""
+    """What a method does during one run; doing nothing is returning the first argument."""
 
     def state(self, x_t: Tensor, step: Step) -> Tensor:
         """The state, before the network sees it at ``step``."""

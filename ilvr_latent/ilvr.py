@@ -164,7 +164,7 @@ class Reference:
             return image, None
         mask = self.mask.to(device, torch.float32)
         try:
-            torch.broadcast_shapes(mask.shape, tuple(shape))
+            mask.expand(tuple(shape))
         except RuntimeError:
             raise InputError(
                 f"The mask has shape {tuple(self.mask.shape)}, which does not fit the sample "
@@ -229,7 +229,8 @@ class _Placed:
             reference.weight if mask is None else reference.weight * mask
         )
         self.lowpass = reference.lowpass
-        self.matched = reference.matched_steps(schedule)
+        # Switched off, it draws no noise either: the sample is then that without it, bit for bit.
+        self.matched = reference.matched_steps(schedule) if reference.weight else frozenset[int]()
 
 
 class ILVRRun:
@@ -293,7 +294,5 @@ def _merge(x: Tensor, targets: Sequence[tuple[_Placed, Tensor]]) -> Tensor:
     excess = total.clamp(min=1.0) if isinstance(total, Tensor) else max(total, 1.0)
     refined = x_wide
     for placed, y in targets:
-        if isinstance(placed.strength, float) and placed.strength == 0:
-            continue
-        refined = refined + (placed.strength / excess) * placed.lowpass(y.to(x_wide) - x_wide)
+        refined = placed.lowpass.added(refined, y.to(x_wide) - x_wide, placed.strength / excess)
     return refined.to(x.dtype)

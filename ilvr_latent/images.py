@@ -77,7 +77,8 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
         elif path.exists():
             here = [path]
         else:
-            matches = sorted(Path(name) for name in glob.glob(pattern, recursive=True))
+            # Path.glob refuses absolute patterns.
+            matches = sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207
             here = [p for p in matches if p.suffix.lower() in SUFFIXES]
             if not here:
                 raise InputError(

@@ -166,13 +166,37 @@ class LowPass:
             )
         if self.factor == 1:
             return x.clone()
+        rows, up_w = self._rows(x)
+        return (rows @ up_w.T).to(x.dtype)
+
+    def added(self, x: Tensor, d: Tensor, weight: float | Tensor = 1.0) -> Tensor:
+        """x + w phi(d), in one pass over the image where the weight is a number.
+
+        Args:
+            x: (..., H, W), fp32 or fp64.
+            d: the same shape and dtype.
+            weight: a number, or a tensor that broadcasts to x.
+
+        Returns:
+            The same shape and dtype.
+        """
+        if isinstance(weight, Tensor) or self.factor == 1:
+            return x + weight * self(d)
+        rows, up_w = self._rows(d)
+        flat = x.reshape(-1, x.shape[-1])
+        out = torch.addmm(flat, rows.reshape(-1, rows.shape[-1]), up_w.T, alpha=weight)
+        return out.reshape(x.shape)
+
+    def _rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """U_h D_h x D_w^T, and the U_w that is still to be applied.
+
+        Kept factored: U (D x) is 18 to 130 times faster than gathering taps, (U D) x only 4 to 8.
+        """
         dtype = torch.promote_types(x.dtype, torch.float32)
         height, width = x.shape[-2:]
         down_h, up_h = _cached_matrices(height, self.factor, self.kernel, x.device, dtype)
         down_w, up_w = _cached_matrices(width, self.factor, self.kernel, x.device, dtype)
-        # Kept factored: U (D x) is 18 to 130 times faster than gathering taps, (U D) x only 4 to 8.
-        cells = down_h @ (x.to(dtype) @ down_w.T)
-        return ((up_h @ cells) @ up_w.T).to(x.dtype)
+        return up_h @ (down_h @ (x.to(dtype) @ down_w.T)), up_w
 
 
 def match(x: Tensor, y: Tensor, lowpass: LowPass, weight: float | Tensor = 1.0) -> Tensor:
@@ -193,4 +217,4 @@ def match(x: Tensor, y: Tensor, lowpass: LowPass, weight: float | Tensor = 1.0) 
         return x.clone()
     dtype = torch.promote_types(x.dtype, torch.float32)
     x_wide = x.to(dtype)
-    return (x_wide + weight * lowpass(y.to(dtype) - x_wide)).to(x.dtype)
+    return lowpass.added(x_wide, y.to(dtype) - x_wide, weight).to(x.dtype)

@@ -1,7 +1,8 @@
-"""Sampling in pixel space, with or without a guide, over any denoiser (``reverse.py``: the steps)."""
+"""Sampling in pixel space over any denoiser, guided or not; ``reverse.py`` has the steps."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
@@ -197,15 +198,9 @@ def sample(
             "range_t belongs to compat='ilvr_adm'; give the reference a Window instead."
         )
     if compat is not None:
-        window = authors_window(
-            Schedule(config.noise_schedule, config.diffusion_steps, steps), range_t
-        )
-        chosen = [
-            Reference(
-                r.image, r.factor, window=window, weight=r.weight, mask=r.mask, kernel=r.kernel
-            )
-            for r in chosen
-        ]
+        schedule = Schedule(config.noise_schedule, config.diffusion_steps, steps)
+        window = authors_window(schedule, range_t)
+        chosen = [dataclasses.replace(reference, window=window) for reference in chosen]
     guide = None
     if chosen:
         guide = ILVR(
@@ -251,7 +246,7 @@ def labels_for(
     """Class labels as the network takes them, int64 (batch,), or ``None``.
 
     Raises:
-        InputError: the network has no classes, needs one, or has fewer.
+        InputError: the network has no classes, needs one or has fewer, or there are too many.
     """
     classes = config.num_classes
     if class_labels is None:
@@ -265,6 +260,11 @@ def labels_for(
             f"The class label is {class_labels}, but this network is unconditional: leave it out."
         )
     labels = torch.as_tensor(class_labels, dtype=torch.int64)
+    if labels.numel() not in (1, batch):
+        raise InputError(
+            f"There are {labels.numel()} class labels for a batch of {batch}; give one, or one for "
+            "each picture."
+        )
     if bool(((labels < 0) | (labels >= classes)).any()):
         raise InputError(f"The class label is {class_labels}; use 0 to {classes - 1}.")
     return labels.expand(batch).to(device)

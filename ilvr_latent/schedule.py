@@ -27,11 +27,16 @@ def alphas_cumprod(noise_schedule: str, diffusion_steps: int) -> Tensor:
         diffusion_steps: T.
 
     Raises:
-        InputError: the schedule is unknown.
+        InputError: the schedule is unknown, or has no so short form.
     """
     if noise_schedule == "linear":
         # Scaled so that the process is about the same for any T.
         low, high = (1000 / diffusion_steps * beta for beta in (1e-4, 0.02))
+        if high >= 1:
+            raise InputError(
+                f"diffusion_steps is {diffusion_steps}, too few for the linear schedule: nothing "
+                "of the picture would be left; use more than 20, or the cosine schedule."
+            )
         betas = torch.linspace(low, high, diffusion_steps, dtype=torch.float64)
     elif noise_schedule == "cosine":
         time = torch.linspace(0, 1, diffusion_steps + 1, dtype=torch.float64)
@@ -72,8 +77,8 @@ def respaced_timesteps(diffusion_steps: int, steps: str | int) -> list[int]:
         length = size + (section < extra)
         if not 0 <= count <= length:
             raise InputError(
-                f"steps is {text!r}, but section {section + 1} of {len(counts)} has {length} of the "
-                f"model's {diffusion_steps} timesteps; use 1 to {length} there, not {count}."
+                f"steps is {text!r}, but section {section + 1} of {len(counts)} has {length} of "
+                f"the model's {diffusion_steps} timesteps; use 1 to {length} there, not {count}."
             )
         stride = (length - 1) / (count - 1) if count > 1 else 1.0
         # Summed up, not multiplied: rounding at .5 then falls as in guided-diffusion.

@@ -47,9 +47,9 @@ def contact_sheet(
         An RGB picture.
     """
     small, large = ImageFont.load_default(13), ImageFont.load_default(18)
-    left = 12 + (
-        max((int(small.getlength(t)) for t in row_labels), default=0) + 10 if row_labels else 0
-    )
+    left = 12
+    if row_labels:
+        left += 10 + max(int(small.getlength(label)) for label in row_labels)
     head = 12 + (34 if title else 0) + (22 if any(c.group for c in columns) else 0)
     head += 18 * max(column.label.count("\n") + 1 for column in columns)
     positions, x = [], left

@@ -1,6 +1,6 @@
 """Write the averaged weights of a pixel run as the checkpoint that ships, in fp16.
 
-    python -m training.export_pixel [--cache DIR] [--output FILE]
+python -m training.export_pixel [--cache DIR] [--output FILE]
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def main() -> None:
     model = build()
     model.load_state_dict(state["ema"])
     save_adm(model, options.output, dtype=torch.float16)
-    print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, {state['seen']} pictures")
+    print(
+        f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, {state['seen']} pictures"
+    )
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ def build() -> ADM:
     for name, parameter in model.named_parameters():
         if any(part in name for part in (".conv2.", ".to_out.", ".conv_out.")):
             torch.nn.init.zeros_(parameter)
-    return model.to(memory_format=torch.channels_last)
+    # torch types Module.to without its memory_format.
+    return model.to(memory_format=torch.channels_last)  # type: ignore
 
 
 def batch(pictures: dict[str, Tensor], size: int, generator: Generator) -> Tensor:
@@ -76,7 +77,8 @@ def loss(model: torch.nn.Module, x_0: Tensor, a_bars: Tensor, generator: Generat
     a_bar = a_bars[t]
     v = model(noised(x_0, eps, a_bar), t)
     error = (v - velocity(x_0, eps, a_bar)).square().mean(dim=(1, 2, 3))
-    return (min_snr_weight(a_bar) * error).mean()
+    weighted: Tensor = (min_snr_weight(a_bar) * error).mean()
+    return weighted
 
 
 def save_checkpoint(path: Path, **state: object) -> None:
@@ -87,7 +89,7 @@ def save_checkpoint(path: Path, **state: object) -> None:
 
 
 def main() -> None:
-    """Train until ``--images`` pictures have been seen, from the last checkpoint if there is one."""
+    """Train until ``--images`` pictures have been seen, going on where the last run stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=200_000, help="length of the whole run")
     parser.add_argument("--batch-size", type=int, default=32, help="over all processes")
@@ -125,7 +127,7 @@ def main() -> None:
         error = loss(
             trained, batch(pictures, options.batch_size // world, generator), a_bars, generator
         )
-        error.backward()
+        error.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
         optimizer.step()
         optimizer.zero_grad()

@@ -100,7 +100,7 @@ class ADMConfig:
     def attention_widths(self) -> tuple[int, ...]:
         """Width at each attention level, and in the middle (which always attends)."""
         widths = self.block_out_channels
-        return tuple(widths[level] for level in self.attention_levels) + (widths[-1],)
+        return (*(widths[level] for level in self.attention_levels), widths[-1])
 
     @property
     def in_channels(self) -> int:
@@ -115,7 +115,8 @@ class ADMConfig:
     @property
     def downscale(self) -> int:
         """Image sides must be a multiple of this."""
-        return self.patch * 2 ** (len(self.channel_mult) - 1)
+        halvings = len(self.channel_mult) - 1
+        return self.patch << halvings
 
     def heads(self, width: int, *, upsample: bool = False) -> int:
         """Number of attention heads at a level of ``width`` channels.
@@ -137,6 +138,15 @@ class ADMConfig:
             )
         return heads
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ADMConfig:
+        """From the fields as JSON holds them, with lists for tuples."""
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**fields)
+
     def to_metadata(self) -> dict[str, str]:
         """The configuration as the string metadata of a safetensors file."""
         return {"ilvr_adm_config": json.dumps(dataclasses.asdict(self))}
@@ -151,10 +161,7 @@ class ADMConfig:
         if not metadata or "ilvr_adm_config" not in metadata:
             return None
         try:
-            values: dict[str, Any] = json.loads(metadata["ilvr_adm_config"])
-            for name in ("channel_mult", "attention_levels"):
-                values[name] = tuple(values[name])
-            return cls(**values)
+            return cls.from_dict(json.loads(metadata["ilvr_adm_config"]))
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(
                 f"The checkpoint's metadata 'ilvr_adm_config' cannot be read ({error}); "

@@ -99,7 +99,7 @@ def resolve(detected: Detected, known: Known | None, parsed: Mapping[str, Any]) 
     config = ADMConfig(**shapes, **values)
     agree(config, parsed)
     if known:
-        published = ADMConfig(**dataclasses.asdict(detected), **known.undetectable)  # type: ignore[arg-type]
+        published = ADMConfig(**dataclasses.asdict(detected), **known.undetectable)
         if difference := _contradiction(published, parsed):
             logger.warning("This looks like %s: %s.", known.name, difference)
     return config

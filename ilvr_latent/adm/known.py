@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from .detect import Detected
 
@@ -25,10 +26,10 @@ class Known:
 
     name: str
     detected: Detected
-    undetectable: Mapping[str, object]
+    undetectable: Mapping[str, Any]
 
 
-def _undetectable(image_size: int, **values: object) -> Mapping[str, object]:
+def _undetectable(image_size: int, **values: object) -> Mapping[str, Any]:
     usual = {"noise_schedule": "linear", "use_new_attention_order": False}
     return MappingProxyType({"image_size": image_size, **usual, **values})
 

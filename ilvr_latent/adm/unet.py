@@ -32,7 +32,7 @@ class ADMUNet(UNet2DModel):
 
     @register_to_config
     def __init__(self, adm: dict[str, Any]) -> None:
-        config = ADMConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in adm.items()})
+        config = ADMConfig.from_dict(adm)
         kind = "resnet" if config.resblock_updown else "conv"
         plain_down = "ResnetDownsampleBlock2D" if config.resblock_updown else "DownBlock2D"
         plain_up = "ResnetUpsampleBlock2D" if config.resblock_updown else "UpBlock2D"
@@ -60,8 +60,8 @@ class ADMUNet(UNet2DModel):
             self.time_embedding = TimestepEmbedding(width, 4 * width)
         for _, name, heads in attentions(config):
             layer = self.get_submodule(name)
-            layer.heads = heads  # type: ignore[assignment]
-            layer.scale = (layer.inner_dim // heads) ** -0.5  # type: ignore[operator,assignment]
+            layer.heads = heads
+            layer.scale = (layer.inner_dim // heads) ** -0.5
 
     @classmethod
     def extract_init_dict(
@@ -89,12 +89,14 @@ class ADM(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.unet.conv_in.weight.device
+        device: torch.device = self.unet.conv_in.weight.device
+        return device
 
     @property
     def dtype(self) -> torch.dtype:
         """The precision the network computes in."""
-        return self.unet.conv_in.weight.dtype
+        dtype: torch.dtype = self.unet.conv_in.weight.dtype
+        return dtype
 
     def forward(
         self, x: Tensor, t: Tensor, y: Tensor | None = None, *, low_res: Tensor | None = None
@@ -133,7 +135,8 @@ class ADM(nn.Module):
             raise InputError(
                 "This network is unconditional: leave the class label out."
                 if classes is None
-                else f"This network is class-conditional: give a class label from 0 to {classes - 1}."
+                else "This network is class-conditional: give a class label "
+                f"from 0 to {classes - 1}."
             )
         if (low_res is None) == self.config.super_resolution:
             raise InputError(

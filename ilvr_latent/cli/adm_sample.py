@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..adm import load_adm
+from ..adm.flags import MissingFlags
 from ..errors import InputError
 from ..files import output_folder
 from ..ilvr import Reference
@@ -25,6 +26,7 @@ from .common import choose_device, progress
 
 if TYPE_CHECKING:
     from ..adm.config import ADMConfig
+    from ..adm.unet import ADM
 
 HELP = "Run the paper authors' ilvr_sample.py command line and get the same numbers."
 EXAMPLE = """ilvr adm-sample --attention_resolutions 16 --class_cond False --diffusion_steps 1000 \\
@@ -87,7 +89,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The authors' flags with their defaults, and three of ours."""
     for name, default in (RUN_FLAGS | MODEL_FLAGS).items():
         kind = _boolean if isinstance(default, bool) else type(default)
-        parser.add_argument(f"--{name}", type=kind, default=default, help=f"default {default!r}")
+        parser.add_argument(
+            f"--{name}",
+            type=kind,
+            # Left out, a flag of the network is first looked for in the file, see _load.
+            default=argparse.SUPPRESS if name in MODEL_FLAGS else default,
+            help=f"default {default!r}",
+        )
     parser.add_argument("--seed", type=int, default=0, help="ours; the authors' runs are unseeded")
     parser.add_argument("--device", default="auto", help="ours: auto, cpu, cuda, mps")
 
@@ -105,13 +113,7 @@ def run(options: argparse.Namespace) -> None:
         )
     save_dir = output_folder(Path(options.save_dir))
     device = choose_device(options.device)
-    half = options.use_fp16 and device.type == "cuda"  # On a CPU half precision is slower.
-    model = load_adm(
-        options.model_path,
-        device=device,
-        dtype=torch.float16 if half else None,
-        **{name: getattr(options, name) for name in MODEL_FLAGS},
-    )
+    model = _load(options, device)
     config = model.config
     schedule = Schedule(config.noise_schedule, config.diffusion_steps, options.timestep_respacing)
     authors_window(schedule, options.range_t)
@@ -134,6 +136,19 @@ def run(options: argparse.Namespace) -> None:
             for k, picture in enumerate(to_images(x)):
                 save_png(picture, save_dir / f"{n * options.batch_size + k:05d}.png")
     print(f"{rounds * options.batch_size} pictures in {save_dir}")
+
+
+def _load(options: argparse.Namespace, device: torch.device) -> ADM:
+    """The network: what was typed and the file tell, then guided-diffusion's defaults."""
+    typed = {name: value for name, value in vars(options).items() if name in MODEL_FLAGS}
+    # On a CPU half precision is slower than fp32.
+    half = bool(typed.get("use_fp16")) and device.type == "cuda"
+    dtype = torch.float16 if half else None
+    try:
+        return load_adm(options.model_path, device=device, dtype=dtype, **typed)
+    except MissingFlags:
+        flags = MODEL_FLAGS | typed
+        return load_adm(options.model_path, device=device, dtype=dtype, **flags)
 
 
 def _reference_paths(folder: Path) -> list[Path]:

@@ -49,7 +49,9 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 class Advance(Protocol):
     """Moves a progress bar on."""
 
-    def __call__(self, steps: int = 1) -> None: ...
+    def __call__(self, steps: int = 1) -> None:
+        """By so many steps."""
+        ...
 
 
 @contextmanager
@@ -71,9 +73,8 @@ def progress(description: str, total: int) -> Iterator[Advance]:
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
-    ) as bar:
+    hidden = not sys.stderr.isatty()
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(description, total=total)
 
         def advance(steps: int = 1) -> None:

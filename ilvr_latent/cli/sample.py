@@ -21,6 +21,7 @@ from ..files import output_folder
 from ..ilvr import Reference, Window
 from ..images import Fit, find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..lowpass import Kernel, LowPass
+from ..reverse import Variance
 from ..sampling import sample
 from ..schedule import Schedule
 from ..sheet import Column, contact_sheet
@@ -38,24 +39,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
     add("--model", default="embedded", help="'embedded' or a guided-diffusion checkpoint")
-    add("--flag", action="append", default=[], metavar="NAME=VALUE",
-        help="a flag the checkpoint can't tell, such as num_head_channels=64; may be repeated")  # fmt: skip
+    flag_help = "a flag the checkpoint can't tell, such as num_head_channels=64; may be repeated"
+    add("--flag", action="append", default=[], metavar="NAME=VALUE", help=flag_help)
     add("--reference", nargs="+", required=True, metavar="PATH", help="pictures, folders or globs")
     add("--fit", choices=get_args(Fit), default="crop", help="how a reference fills the frame")
-    add("--factor", nargs="+", type=float, required=True, metavar="N",
-        help="N: larger leaves more to the model; several make several sets")  # fmt: skip
+    factor_help = "N: larger leaves more to the model; several make several sets"
+    add("--factor", nargs="+", type=float, required=True, metavar="N", help=factor_help)
     add("--kernel", choices=get_args(Kernel), default="cubic", help="of the low-pass filter")
     add("--weight", type=float, default=1.0, help="0 (off) to 1 (the paper)")
     add("--start", type=float, default=0.0, help="where matching starts, 0 = noisiest")
     add("--end", type=float, default=1.0, help="where it ends, 1 = the finished picture")
     window = parser.add_mutually_exclusive_group()
-    window.add_argument("--timestep-range", nargs=2, type=int, metavar=("HI", "LO"),
-        help="the same in timesteps, as the paper says it: 1000 200")  # fmt: skip
-    window.add_argument("--step-range", nargs=2, type=int, metavar=("FIRST", "LAST"),
-        help="the same in sampling steps, from 0")  # fmt: skip
+    timestep_help = "the window in timesteps, as the paper says it: 1000 200"
+    window.add_argument(
+        "--timestep-range", nargs=2, type=int, metavar=("HI", "LO"), help=timestep_help
+    )
+    step_help = "the window in sampling steps, from 0"
+    window.add_argument(
+        "--step-range", nargs=2, type=int, metavar=("FIRST", "LAST"), help=step_help
+    )
     add("--steps", default="50", help="network calls: 50, ddim25, or 10,10,5")
     add("--sampler", choices=("ddpm", "ddim"), default="ddpm")
     add("--eta", type=float, default=1.0, help="noise of ddim, 0 to 1")
+    variances = ("auto", *get_args(Variance))
+    add("--variance", choices=variances, default="auto", help="of ddpm; auto: learned if it can")
     add("--space", choices=("state", "prediction"), default="state", help="what is matched")
     add("--samples", type=int, default=1, metavar="K", help="pictures for each reference and N")
     add("--batch-size", type=int, default=8, metavar="B", help="pictures at a time")
@@ -126,6 +133,7 @@ def run(options: argparse.Namespace) -> None:
                 steps=options.steps,
                 sampler=options.sampler,
                 eta=options.eta,
+                variance=None if options.variance == "auto" else options.variance,
                 space=options.space,
                 class_labels=options.class_label,
                 seed=[options.seed + job.k for job in batch],
@@ -178,8 +186,10 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
 def _settings(
     options: argparse.Namespace, paths: Sequence[Path], job: Job | None
 ) -> dict[str, object]:
-    kept = ("model", "fit", "kernel", "weight", "start", "end", "timestep_range", "step_range",
-            "steps", "sampler", "eta", "space", "class_label", "flag")  # fmt: skip
+    kept = (
+        *("model", "flag", "fit", "kernel", "weight", "start", "end", "timestep_range"),
+        *("step_range", "steps", "sampler", "eta", "variance", "space", "class_label"),
+    )
     settings: dict[str, object] = {"ilvr": __version__}
     settings |= {name: getattr(options, name) for name in kept}
     if job is None:

@@ -1,0 +1,1 @@
+"""How speed is measured: ratios of two things timed in turn, in one run. ``make bench``."""

@@ -1,0 +1,127 @@
+"""Print a table of ratios, measured in one run.
+
+    python -m benchmarks [--peer PATH] [--quick]
+
+``--peer`` names a checkout of the paper authors' code (github.com/jychoi118/ilvr_adm); without it
+their resizer is stood in for by torch's antialiased interpolation, which is not the same operator.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ilvr_latent import LowPass, Reference, match, sample
+from ilvr_latent.adm.config import ADMConfig
+
+from .networks import CONFIG_64, CONFIG_256, random_network
+from .timing import Comparison, compare
+
+SHAPES = (((4, 3, 256, 256), 32), ((1, 4, 128, 128), 8))
+
+
+def load_peer(path: Path) -> ModuleType:
+    """The authors' ``resizer`` module, from a checkout of their code."""
+    spec = importlib.util.spec_from_file_location("resizer", path / "resizer.py")
+    if spec is None or spec.loader is None or not (path / "resizer.py").is_file():
+        raise SystemExit(f"There is no resizer.py in {str(path)!r}; give a checkout of ilvr_adm.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def peer_phi(peer: ModuleType | None, shape: tuple[int, ...], n: int) -> Callable[[Tensor], Tensor]:
+    """phi_N as the authors compute it, or as torch would."""
+    small = (*shape[:2], shape[2] // n, shape[3] // n)
+    if peer is not None:
+        down, up = peer.Resizer(shape, 1 / n), peer.Resizer(small, n)
+        return lambda x: up(down(x))
+
+    def interpolated(x: Tensor) -> Tensor:
+        cells = F.interpolate(x, small[2:], mode="bicubic", antialias=True)
+        return F.interpolate(cells, shape[2:], mode="bicubic")
+
+    return interpolated
+
+
+def low_pass_rows(
+    peer: ModuleType | None, shape: tuple[int, ...], n: int
+) -> list[tuple[str, Comparison]]:
+    """phi alone, and eq. 8 as a whole: the authors' takes phi twice."""
+    x, y = torch.randn(shape), torch.randn(shape)
+    phi, theirs = LowPass(n), peer_phi(peer, shape, n)
+    size = f"{'x'.join(map(str, shape))}, N={n}"
+    name = "the authors' resizer" if peer is not None else "torch interpolate"
+    return [
+        (f"phi, {size}, against {name}", compare(lambda: phi(x), lambda: theirs(x))),
+        (
+            f"refinement, {size}, against {name}",
+            compare(lambda: match(x, y, phi), lambda: x - theirs(x) + theirs(y)),
+        ),
+    ]
+
+
+def step_row(config: ADMConfig, batch: int, steps: int) -> tuple[str, Comparison]:
+    """Whole ILVR steps against bare network calls; the ratio is bare / whole."""
+    model = random_network(config)
+    side = config.image_size
+    x, t = torch.randn(batch, 3, side, side), torch.full((batch,), 500)
+    reference = Reference(x.clamp(-1, 1), 8)
+
+    @torch.no_grad()
+    def bare() -> None:
+        for _ in range(steps):
+            model(x, t)
+
+    name = f"{steps} ILVR steps, {side}x{side}, batch {batch}, against {steps} bare network calls"
+    return name, compare(lambda: sample(model, reference, steps=steps), bare, pairs=5)
+
+
+def network_rows(config: ADMConfig, batch: int) -> list[tuple[str, Comparison]]:
+    """channels last, in fp32 and in bf16, against fp32 in the default layout."""
+    side = config.image_size
+    x, t = torch.randn(batch, 3, side, side), torch.full((batch,), 500)
+    plain = random_network(config, memory_format=torch.contiguous_format)
+
+    @torch.no_grad()
+    def row(dtype: torch.dtype, name: str) -> tuple[str, Comparison]:
+        fast = random_network(config, dtype=dtype)
+        comparison = compare(lambda: fast(x, t), lambda: plain(x, t), pairs=5)
+        return f"network {side}x{side}, batch {batch}: {name} against fp32", comparison
+
+    return [
+        row(torch.float32, "fp32 + channels_last"),
+        row(torch.bfloat16, "bf16 + channels_last"),
+    ]
+
+
+def main() -> None:
+    """Measure and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer", type=Path, help="a checkout of the authors' code")
+    parser.add_argument("--quick", action="store_true", help="leave the 256x256 network out")
+    options = parser.parse_args()
+    peer = load_peer(options.peer) if options.peer else None
+    rows = [row for shape, n in SHAPES for row in low_pass_rows(peer, shape, n)]
+    rows += [step_row(CONFIG_64, 8, 10), *network_rows(CONFIG_64, 8)]
+    if not options.quick:
+        rows += [step_row(CONFIG_256, 1, 3), *network_rows(CONFIG_256, 1)]
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor()}\n")
+    print("| what | ours, ms | other, ms | times faster |")
+    print("|---|---|---|---|")
+    for name, result in rows:
+        print(
+            f"| {name} | {1e3 * result.ours:.2f} | {1e3 * result.theirs:.2f} | {result.ratio:.3g} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
