@@ -9,11 +9,9 @@ their resizer is stood in for by torch's antialiased interpolation, which is not
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import platform
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import torch
 import torch.nn.functional as F
@@ -22,42 +20,30 @@ from torch import Tensor
 from ilvr_latent import LowPass, Reference, match, sample
 from ilvr_latent.adm.config import ADMConfig
 
+from . import peers
 from .networks import CONFIG_64, CONFIG_256, random_network
 from .timing import Comparison, compare
 
 SHAPES = (((4, 3, 256, 256), 32), ((1, 4, 128, 128), 8))
 
 
-def load_peer(path: Path) -> ModuleType:
-    """The authors' ``resizer`` module, from a checkout of their code."""
-    spec = importlib.util.spec_from_file_location("resizer", path / "resizer.py")
-    if spec is None or spec.loader is None or not (path / "resizer.py").is_file():
-        raise SystemExit(f"There is no resizer.py in {str(path)!r}; give a checkout of ilvr_adm.")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def interpolated(shape: tuple[int, ...], n: int) -> Callable[[Tensor], Tensor]:
+    """phi_N as torch would: not the paper's operator near the edges."""
 
+    def phi(x: Tensor) -> Tensor:
+        small = F.interpolate(x, (shape[2] // n, shape[3] // n), mode="bicubic", antialias=True)
+        return F.interpolate(small, shape[2:], mode="bicubic")
 
-def peer_phi(peer: ModuleType | None, shape: tuple[int, ...], n: int) -> Callable[[Tensor], Tensor]:
-    """phi_N as the authors compute it, or as torch would."""
-    small = (*shape[:2], shape[2] // n, shape[3] // n)
-    if peer is not None:
-        down, up = peer.Resizer(shape, 1 / n), peer.Resizer(small, n)
-        return lambda x: up(down(x))
-
-    def interpolated(x: Tensor) -> Tensor:
-        cells = F.interpolate(x, small[2:], mode="bicubic", antialias=True)
-        return F.interpolate(cells, shape[2:], mode="bicubic")
-
-    return interpolated
+    return phi
 
 
 def low_pass_rows(
-    peer: ModuleType | None, shape: tuple[int, ...], n: int
+    peer: Path | None, shape: tuple[int, ...], n: int
 ) -> list[tuple[str, Comparison]]:
     """phi alone, and eq. 8 as a whole: the authors' takes phi twice."""
     x, y = torch.randn(shape), torch.randn(shape)
-    phi, theirs = LowPass(n), peer_phi(peer, shape, n)
+    phi = LowPass(n)
+    theirs = interpolated(shape, n) if peer is None else peers.low_pass(peer, shape, n)
     size = f"{'x'.join(map(str, shape))}, N={n}"
     name = "the authors' resizer" if peer is not None else "torch interpolate"
     return [
@@ -85,6 +71,20 @@ def step_row(config: ADMConfig, batch: int, steps: int) -> tuple[str, Comparison
     return name, compare(lambda: sample(model, reference, steps=steps), bare, pairs=5)
 
 
+def peer_row(peer: Path, config: ADMConfig, batch: int, steps: int) -> tuple[str, Comparison]:
+    """A whole run of ours against one of the authors' code, the same network and settings."""
+    model = random_network(config)
+    side = config.image_size
+    y_0 = torch.randn(batch, 3, side, side).clamp(-1, 1)
+    theirs = peers.sampler(peer, model, y_0, n=8, steps=steps)
+
+    def ours() -> Tensor:
+        return sample(model, Reference(y_0, 8), steps=steps, compat="ilvr_adm")
+
+    name = f"{steps} steps of `adm-sample`, {side}x{side}, batch {batch}, against the authors' code"
+    return name, compare(ours, theirs, pairs=5)
+
+
 def network_rows(config: ADMConfig, batch: int) -> list[tuple[str, Comparison]]:
     """channels last, in fp32 and in bf16, against fp32 in the default layout."""
     side = config.image_size
@@ -109,11 +109,13 @@ def main() -> None:
     parser.add_argument("--peer", type=Path, help="a checkout of the authors' code")
     parser.add_argument("--quick", action="store_true", help="leave the 256x256 network out")
     options = parser.parse_args()
-    peer = load_peer(options.peer) if options.peer else None
+    peer: Path | None = options.peer
     rows = [row for shape, n in SHAPES for row in low_pass_rows(peer, shape, n)]
     rows += [step_row(CONFIG_64, 8, 10), *network_rows(CONFIG_64, 8)]
     if not options.quick:
         rows += [step_row(CONFIG_256, 1, 3), *network_rows(CONFIG_256, 1)]
+        if peer is not None:
+            rows.append(peer_row(peer, CONFIG_256, 1, 3))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor()}\n")
     print("| what | ours, ms | other, ms | times faster |")
     print("|---|---|---|---|")

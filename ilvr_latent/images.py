@@ -51,11 +51,15 @@ def read_image(path: Path | str) -> Image.Image:
 
 def _from_deep(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.float64)
-    # Floats are read as 0..1 unless they go beyond; integers fill 8 or 16 bits.
-    top = float(np.nanmax(values, initial=0.0))
+    # Floats are read as 0..1 unless they go beyond; 32-bit integers fill 8 or 16 bits.
+    top = 65535.0 if image.mode.startswith("I;16") else float(np.nanmax(values, initial=0.0))
     scale = 1.0 if image.mode == "F" and top <= 1 else 255.0 if top <= 255 else 65535.0
     grey = np.nan_to_num(values / scale).clip(0, 1) * 255
     return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def find_images(patterns: Sequence[str]) -> list[Path]:
@@ -68,7 +72,7 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            here = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            here = sorted(p for p in path.rglob("*") if _is_picture(p))
             if not here:
                 raise InputError(
                     f"The folder {pattern!r} holds no picture; put files ending in "
@@ -79,7 +83,7 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
         else:
             # Path.glob refuses absolute patterns.
             matches = sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207
-            here = [p for p in matches if p.suffix.lower() in SUFFIXES]
+            here = [p for p in matches if _is_picture(p)]
             if not here:
                 raise InputError(
                     f"There is no picture at {pattern!r}; give a file, a folder or a glob such as "
