@@ -21,6 +21,7 @@ CONFIG_64 = ADMConfig(
     patch=2,
     noise_schedule="cosine",
     prediction_type="v_prediction",
+    sigma_small=True,
 )
 # The authors' ffhq_10m and its siblings.
 CONFIG_256 = ADMConfig(

@@ -6,6 +6,7 @@
 """
 
 from .adm import ADMConfig, inspect_checkpoint, load_adm, save_adm
+from .embedded import load_embedded
 from .errors import InputError
 from .guide import Guide, GuideRun
 from .ilvr import ILVR, Reference, Window
@@ -32,6 +33,7 @@ __all__ = [
     "Window",
     "inspect_checkpoint",
     "load_adm",
+    "load_embedded",
     "match",
     "sample",
     "sample_with",

@@ -122,6 +122,8 @@ class Reference:
             raise InputError(f"The weight is {self.weight}; use a number from 0 (off) to 1.")
         if self.mask is not None and not bool(((self.mask >= 0) & (self.mask <= 1)).all()):
             raise InputError("The mask holds values outside [0, 1]; scale it to that range.")
+        if self.mask is not None and not bool((self.mask > 0).any()):
+            raise InputError("The mask is empty; paint where to match, or leave the mask out.")
 
     @property
     def lowpass(self) -> LowPass:

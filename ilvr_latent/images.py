@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -32,9 +33,12 @@ def read_image(path: Path | str) -> Image.Image:
         InputError: there is no such file, or it is not a picture that can be read whole.
     """
     try:
-        with Image.open(path) as opened:
-            opened.load()
-            image: Image.Image = ImageOps.exif_transpose(opened)
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures before it refuses huge ones; they are fine here.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as opened:
+                opened.load()
+                image: Image.Image = ImageOps.exif_transpose(opened)
     except FileNotFoundError:
         raise InputError(f"There is no file {str(path)!r}; check the path.") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

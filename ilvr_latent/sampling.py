@@ -35,6 +35,8 @@ class DenoiserConfig(Protocol):
     @property
     def learn_sigma(self) -> bool: ...
     @property
+    def sigma_small(self) -> bool: ...
+    @property
     def num_classes(self) -> int | None: ...
 
 
@@ -75,7 +77,8 @@ def sample_with(
         steps: see :func:`ilvr_latent.schedule.respaced_timesteps`.
         sampler: ``ddpm`` or ``ddim``.
         eta: noise of DDIM, 0 to 1; no effect on DDPM.
-        variance: of DDPM; ``None`` takes what the network has learned, else ``fixed_large``.
+        variance: of DDPM; ``None`` takes what the network has learned, else the fixed one that
+            its configuration names.
         class_labels: int64 (B,), for class-conditional networks.
         clip_denoised: clamp the estimate of x_0 to [-1, 1] at every step.
         noise: where random numbers come from.
@@ -119,7 +122,9 @@ def sample_with(
 
 def _checked_variance(config: DenoiserConfig, variance: Variance | None) -> Variance:
     if variance is None:
-        return "learned_range" if config.learn_sigma else "fixed_large"
+        if config.learn_sigma:
+            return "learned_range"
+        return "fixed_small" if config.sigma_small else "fixed_large"
     if variance not in ("learned_range", "fixed_large", "fixed_small"):
         raise InputError(
             f"The variance is {variance!r}; use 'learned_range', 'fixed_large' or 'fixed_small'."
@@ -170,7 +175,8 @@ def sample(
         eta: noise of DDIM, 0 to 1.
         space: match the ``state`` (the paper) or the ``prediction``.
         reference_noise: ``fresh`` (the paper), ``fixed`` or ``hybrid``.
-        variance: of DDPM; ``None`` takes the learned one where there is one.
+        variance: of DDPM; ``None`` takes what the network has learned, else the fixed one that
+            its configuration names.
         class_labels: one class for all, or int64 (B,).
         clip_denoised: clamp the estimate of x_0 to [-1, 1] at every step.
         compat: ``"ilvr_adm"`` repeats the authors' code: the reference is noised one level too

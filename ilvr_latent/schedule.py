@@ -91,6 +91,8 @@ def respaced_timesteps(diffusion_steps: int, steps: str | int) -> list[int]:
 
 
 def _strided(diffusion_steps: int, count: int) -> list[int]:
+    if count < 1:
+        raise InputError(f"steps is 'ddim{count}', which takes no step; use 'ddim1' or more.")
     for stride in range(1, diffusion_steps + 1):
         if len(range(0, diffusion_steps, stride)) == count:
             return list(range(0, diffusion_steps, stride))

@@ -46,6 +46,7 @@ CONFIG = ADMConfig(
     patch=2,
     noise_schedule="cosine",
     prediction_type="v_prediction",
+    sigma_small=True,
 )
 LEARNING_RATE, WARM_UP, DECAY, EMA, CLIP = 7e-4, 100, 0.3, 0.999, 1.0
 CHECKPOINT_EVERY = 300.0  # seconds
@@ -118,7 +119,8 @@ def main() -> None:
     trained = DistributedDataParallel(model) if world > 1 else model
 
     log = path.with_name("log.jsonl").open("a")
-    running, since_log, since_save = 0.0, time.monotonic(), time.monotonic()
+    running, logged_at = 0.0, step
+    since_log = since_save = time.monotonic()
     while seen < options.images:
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * learning_rate_factor(
@@ -134,12 +136,12 @@ def main() -> None:
         step, seen = step + 1, seen + options.batch_size
         update_ema(ema, model, min(EMA, (step + 1) / (step + 10)))
         running += error.item()
-        if step % 50 == 0:
+        if step - logged_at == 50:
             elapsed = time.monotonic() - since_log
             seconds, since_log = seconds + elapsed, time.monotonic()
             rate = 50 * options.batch_size / elapsed
             record = {"step": step, "seen": seen, "seconds": round(seconds), "loss": running / 50}
-            running = 0.0
+            running, logged_at = 0.0, step
             if rank == 0:
                 print(
                     json.dumps(record | {"images_per_second": round(rate, 1)}), file=log, flush=True

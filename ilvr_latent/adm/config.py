@@ -43,6 +43,8 @@ class ADMConfig:
         resblock_updown: residual blocks, not convolutions, change the resolution.
         num_classes: number of class labels, or ``None`` for an unconditional network.
         learn_sigma: the network also gives the variance (IDDPM, arXiv 2102.09672, eq. 15).
+        sigma_small: where no variance is learned, sample with the smaller of the two fixed ones:
+            less grain with few steps. guided-diffusion's default is the larger.
         super_resolution: the network takes a low-resolution image beside the state.
         patch: the network sees ``patch x patch`` pixels as channels (1: plain guided-diffusion).
         noise_schedule: the betas of the forward process.
@@ -66,6 +68,7 @@ class ADMConfig:
     resblock_updown: bool = False
     num_classes: int | None = None
     learn_sigma: bool = False
+    sigma_small: bool = False
     super_resolution: bool = False
     patch: int = 1
     diffusion_steps: int = 1000
@@ -162,7 +165,7 @@ class ADMConfig:
             return None
         try:
             return cls.from_dict(json.loads(metadata["ilvr_adm_config"]))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise InputError(
                 f"The checkpoint's metadata 'ilvr_adm_config' cannot be read ({error}); "
                 "save the checkpoint again with save_adm."

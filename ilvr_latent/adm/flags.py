@@ -270,7 +270,8 @@ PARSERS: Mapping[str, Callable[[object], object]] = {
         _truth,
     ),
     **dict.fromkeys(
-        ("class_cond", "super_resolution", "predict_xstart", "rescale_timesteps"), _truth
+        ("class_cond", "super_resolution", "predict_xstart", "rescale_timesteps", "sigma_small"),
+        _truth,
     ),
     **dict.fromkeys(("noise_schedule", "prediction_type"), _word),
     **dict.fromkeys(("channel_mult", "attention_levels"), _numbers),

@@ -111,6 +111,8 @@ def run(options: argparse.Namespace) -> None:
             f"--batch_size is {options.batch_size} for {len(paths)} references in "
             f"{options.base_samples!r}; use 1 to {len(paths)}."
         )
+    if options.num_samples < 1:
+        raise InputError(f"--num_samples is {options.num_samples}; use 1 or more.")
     save_dir = output_folder(Path(options.save_dir))
     device = choose_device(options.device)
     model = _load(options, device)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ..adm import inspect_checkpoint
 from .common import report
@@ -29,8 +31,15 @@ def run(options: argparse.Namespace) -> None:
     """Read and print."""
     found = inspect_checkpoint(options.checkpoint, **parse_flags(options.flag))
     record = found.to_dict()
-    width = max(len(name) for name in record)
-    text = "\n".join(
-        f"{name.replace('_', ' '):<{width}}  {value}" for name, value in record.items()
-    )
-    report(options.json, record, text)
+    report(options.json, record, "\n".join(described(record)))
+
+
+def described(record: Mapping[str, Any]) -> Iterator[str]:
+    """The lines that a person reads: of the configuration, or of what the file tells of it."""
+    told = record["config"] or record["detected"]
+    of_the_file = {k: v for k, v in record.items() if k not in ("config", "detected", "missing")}
+    for name, value in (of_the_file | told).items():
+        shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+        yield f"{name.replace('_', ' '):<26}{shown}"
+    if record["missing"]:
+        yield record["missing"]

@@ -88,6 +88,10 @@ def _explained(error: Exception, batch_size: int) -> str | None:
             f"Out of memory at batch size {batch_size}: lower --batch-size, "
             "or use --dtype bfloat16 or a smaller model."
         )
+    if isinstance(error, OSError) and error.strerror:
+        place = error.filename2 or error.filename
+        where = f" at {str(place)!r}" if place else ""
+        return f"{error.strerror}{where}; check the path, its permissions and the free space."
     return None
 
 

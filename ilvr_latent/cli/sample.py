@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..adm import load_adm
-from ..embedded import load_embedded
+from ..embedded import PIXEL_MODEL
 from ..errors import InputError
 from ..files import output_folder
 from ..ilvr import Reference, Window
@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--factor", nargs="+", type=float, required=True, metavar="N", help=factor_help)
     add("--kernel", choices=get_args(Kernel), default="cubic", help="of the low-pass filter")
     add("--weight", type=float, default=1.0, help="0 (off) to 1 (the paper)")
-    add("--start", type=float, default=0.0, help="where matching starts, 0 = noisiest")
-    add("--end", type=float, default=1.0, help="where it ends, 1 = the finished picture")
+    add("--start", type=float, help="where matching starts, 0 (default) = noisiest")
+    add("--end", type=float, help="where it ends, 1 (default) = the finished picture")
     window = parser.add_mutually_exclusive_group()
     timestep_help = "the window in timesteps, as the paper says it: 1000 200"
     window.add_argument(
@@ -102,6 +102,7 @@ def run(options: argparse.Namespace) -> None:
         if getattr(options, name) < 1:
             flag = name.replace("_", "-")
             raise InputError(f"--{flag} is {getattr(options, name)}; use 1 or more.")
+    options.factor = list(dict.fromkeys(options.factor))
     for factor in options.factor:
         LowPass(factor, options.kernel)
     paths = find_images(options.reference)
@@ -153,18 +154,23 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _window(options: argparse.Namespace) -> Window:
+    fraction = {n: getattr(options, n) for n in ("start", "end") if getattr(options, n) is not None}
+    other = "timestep-range" if options.timestep_range is not None else "step-range"
+    if fraction and (options.timestep_range or options.step_range):
+        raise InputError(
+            f"--{next(iter(fraction))} and --{other} both say when to match; leave one of them out."
+        )
     if options.timestep_range is not None:
         return Window.timesteps(*options.timestep_range)
     if options.step_range is not None:
         return Window.steps(*options.step_range)
-    return Window(options.start, options.end)
+    return Window(**fraction)
 
 
 def _load(options: argparse.Namespace, device: torch.device) -> ADM:
+    path = PIXEL_MODEL if options.model == "embedded" else options.model
     dtype = choose_dtype(options.dtype, device)
-    if options.model == "embedded":
-        return load_embedded(device=device, dtype=dtype)
-    return load_adm(options.model, device=device, dtype=dtype, **parse_flags(options.flag))
+    return load_adm(path, device=device, dtype=dtype, **parse_flags(options.flag))
 
 
 def _batches(options: argparse.Namespace, references: int) -> Iterator[list[Job]]:

@@ -1,0 +1,111 @@
+"""A run that cannot go on: what is said, and what is kept."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ilvr_latent.adm.unet import ADM
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import Outcome
+
+Command = Callable[..., "Outcome"]
+STEPS = 4  # of the fixture ``sampling``
+
+
+def raise_at_call(error: BaseException, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the network fail when it is called for this time, counted from 0."""
+    calls: list[int] = []
+    forward = ADM.forward
+
+    def failing(self: ADM, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        calls.append(1)
+        if len(calls) > number:
+            raise error
+        return forward(self, x, t, y)
+
+    monkeypatch.setattr(ADM, "forward", failing)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_ctrl_c_keeps_the_pictures_that_are_finished(
+    sampling: Command, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raise_at_call(KeyboardInterrupt(), STEPS + 1, monkeypatch)
+    outcome = sampling("--batch-size", 2)
+    assert outcome.status == 130
+    assert outcome.out == ""
+    assert outcome.err == "ilvr: stopped; finished pictures are kept.\n"
+    assert names(output) == ["a_N4_seed0.png", "a_N4_seed1.png"]
+    for path in output.iterdir():
+        with Image.open(path) as picture:
+            picture.load()
+            assert picture.size == (16, 16)
+            assert json.loads(picture.info["ilvr"])["reference"] == "a.png"
+
+
+def test_ctrl_c_while_a_picture_is_written_leaves_nothing_of_it(
+    sampling: Command, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(self: Image.Image, partial: Path, **_: object) -> None:
+        partial.write_bytes(b"\x89PNG")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    assert sampling().status == 130
+    assert names(output) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+        MemoryError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_out_of_memory_says_what_to_lower(
+    error: Exception, sampling: Command, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raise_at_call(error, 0, monkeypatch)
+    sampling("--batch-size", 3).is_refusal_of("batch size 3", "--batch-size")
+    assert names(output) == []
+
+
+def test_a_full_disk_is_said_so(
+    sampling: Command, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(self: Image.Image, partial: Path, **_: object) -> None:
+        partial.write_bytes(b"\x89PNG")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    sampling().is_refusal_of("No space left on device")
+    assert names(output) == []
+
+
+def test_debug_shows_the_traceback(sampling: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    raise_at_call(MemoryError("at last"), 0, monkeypatch)
+    with pytest.raises(MemoryError, match="at last"):
+        sampling("--debug")
+
+
+def test_a_defect_of_ours_is_not_disguised(
+    sampling: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raise_at_call(RuntimeError("shapes do not match"), 0, monkeypatch)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        sampling()
