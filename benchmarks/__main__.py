@@ -21,7 +21,7 @@ from ilvr_latent import LowPass, Reference, match, sample
 from ilvr_latent.adm.config import ADMConfig
 
 from . import peers
-from .networks import CONFIG_64, CONFIG_256, random_network
+from .networks import CONFIG_256, embedded_config, random_network
 from .timing import Comparison, compare
 
 SHAPES = (((4, 3, 256, 256), 32), ((1, 4, 128, 128), 8))
@@ -111,7 +111,8 @@ def main() -> None:
     options = parser.parse_args()
     peer: Path | None = options.peer
     rows = [row for shape, n in SHAPES for row in low_pass_rows(peer, shape, n)]
-    rows += [step_row(CONFIG_64, 8, 10), *network_rows(CONFIG_64, 8)]
+    small = embedded_config()
+    rows += [step_row(small, 8, 10), *network_rows(small, 8)]
     if not options.quick:
         rows += [step_row(CONFIG_256, 1, 3), *network_rows(CONFIG_256, 1)]
         if peer is not None:

@@ -6,23 +6,11 @@ import dataclasses
 
 import torch
 
+from ilvr_latent import inspect_checkpoint
 from ilvr_latent.adm.config import ADMConfig
 from ilvr_latent.adm.unet import ADM, ADMUNet
+from ilvr_latent.embedded import PIXEL_MODEL
 
-# The embedded model.
-CONFIG_64 = ADMConfig(
-    image_size=64,
-    num_channels=64,
-    num_res_blocks=1,
-    channel_mult=(1, 2, 2),
-    attention_levels=(1, 2),
-    num_head_channels=32,
-    resblock_updown=True,
-    patch=2,
-    noise_schedule="cosine",
-    prediction_type="v_prediction",
-    sigma_small=True,
-)
 # The authors' ffhq_10m and its siblings.
 CONFIG_256 = ADMConfig(
     image_size=256,
@@ -35,6 +23,13 @@ CONFIG_256 = ADMConfig(
     learn_sigma=True,
     noise_schedule="linear",
 )
+
+
+def embedded_config() -> ADMConfig:
+    """What the embedded 64x64 model is."""
+    config = inspect_checkpoint(PIXEL_MODEL).config
+    assert config is not None
+    return config
 
 
 def random_network(

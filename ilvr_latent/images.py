@@ -113,10 +113,20 @@ def fit_to(image: Image.Image, size: tuple[int, int], fit: Fit = "crop") -> Imag
     if fit == "crop":
         return ImageOps.fit(image, size, resample)
     if fit == "pad":
-        return ImageOps.pad(image, size, resample, color="white")
+        return _padded(image, size)
     if fit == "stretch":
         return image.resize(size, resample)
     raise InputError(f"fit is {fit!r}; use one of {list(get_args(Fit))}.")
+
+
+def _padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    # ImageOps.pad of older Pillows fails where a side would round down to nothing.
+    scale = min(size[0] / image.width, size[1] / image.height)
+    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    frame = Image.new("RGB", size, "white")
+    corner = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    frame.paste(image.resize(inner, Image.Resampling.BICUBIC), corner)
+    return frame
 
 
 def to_tensor(image: Image.Image) -> Tensor:

@@ -57,6 +57,9 @@ class Advance(Protocol):
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Advance]:
     """A progress bar on standard error, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda steps=1: None
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -72,9 +75,7 @@ def progress(description: str, total: int) -> Iterator[Advance]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
-    hidden = not sys.stderr.isatty()
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(description, total=total)
 
         def advance(steps: int = 1) -> None:

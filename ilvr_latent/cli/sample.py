@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -193,11 +194,12 @@ def _settings(
     options: argparse.Namespace, paths: Sequence[Path], job: Job | None
 ) -> dict[str, object]:
     kept = (
-        *("model", "flag", "fit", "kernel", "weight", "start", "end", "timestep_range"),
-        *("step_range", "steps", "sampler", "eta", "variance", "space", "class_label"),
+        *("model", "flag", "fit", "kernel", "weight", "steps", "sampler", "eta", "variance"),
+        *("space", "class_label"),
     )
     settings: dict[str, object] = {"ilvr": __version__}
     settings |= {name: getattr(options, name) for name in kept}
+    settings["window"] = dataclasses.asdict(_window(options))
     if job is None:
         return settings | {"factor": options.factor, "seed": options.seed}
     return settings | {
