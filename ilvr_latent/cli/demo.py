@@ -29,7 +29,7 @@ EXAMPLE = "ilvr demo --output demo-output"
 
 FACTORS = (2.0, 4.0, 8.0, 16.0)
 FACTOR_ROWS = ("noto_frog", "scribble_apple", "photo_coffee", "twemoji_rocket")
-RANGES = ((1000, 0), (1000, 250), (1000, 500), (1000, 750), (1000, 900))
+RANGES = ((1000, 0), (1000, 500), (1000, 750), (1000, 900))
 RANGE_ROWS = ("noto_pumpkin", "scribble_car", "twemoji_sunflower")
 RANGE_FACTOR = 4.0
 SEEDS = (0, 1)
