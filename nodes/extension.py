@@ -1,0 +1,16 @@
+"""The list of nodes."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .apply import ILVRApply
+from .reference import ILVRLowPassPreview, ILVRReferenceEncode
+
+
+class ILVRExtension(ComfyExtension):
+    """The nodes of this pack, as ComfyUI asks for them."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        """The node classes, in the order of the menu."""
+        return [ILVRApply, ILVRReferenceEncode, ILVRLowPassPreview]
