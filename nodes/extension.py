@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
 from .apply import ILVRApply
 from .reference import ILVRLowPassPreview, ILVRReferenceEncode
 
@@ -13,4 +14,11 @@ class ILVRExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The node classes, in the order of the menu."""
-        return [ILVRApply, ILVRReferenceEncode, ILVRLowPassPreview]
+        return [
+            ILVRApply,
+            ILVRReferenceEncode,
+            ILVRLowPassPreview,
+            ILVRLoadADM,
+            ILVRADMConditioning,
+            ILVREmptyPixels,
+        ]

@@ -105,10 +105,10 @@ def test_inpainting_keeps_what_the_noise_mask_keeps(
     out = mix.sampled(applied(pack, model, reference), sampler, **options)
     plain = mix.sampled(model, sampler, **options)
     kept = noise_mask.expand_as(out) == 0
-    # uni_pc stops just before sigma 0 and keeps nothing exactly, with ILVR or without.
+    # uni_pc, and ddpm on flow, do not land on the kept picture exactly, with ILVR or without.
     bound = 1e-5 + float((plain - picture)[kept].abs().max()) * 1.05
     assert float((out - picture)[kept].abs().max()) <= bound
-    if sampler != "uni_pc":
+    if sampler in ("euler", "dpmpp_2m", "lcm"):
         assert bound < 2e-5
     assert not torch.allclose(out, plain)
 
@@ -162,7 +162,7 @@ def test_samplers_of_other_packs_are_served_at_the_guider(
         sigmas = comfy.samplers.calculate_sigmas(
             model.get_model_object("model_sampling"), "normal", 20
         )
-        noise = torch.randn(mix.SHAPE, generator=torch.Generator().manual_seed(0))
+        noise = torch.randn(mix.SHAPE, generator=torch.Generator().manual_seed(7))
         c = mix.conditioning()
         return comfy.sample.sample_custom(
             model, noise, 1.0, OtherEuler(), sigmas, c, c, torch.zeros(mix.SHAPE), seed=7
