@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
 from .apply import ILVRApply
+from .examples import install_examples
 from .reference import ILVRLowPassPreview, ILVRReferenceEncode
 
 
@@ -14,6 +15,8 @@ class ILVRExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The node classes, in the order of the menu."""
+        # Here and not in on_load, which older versions of ComfyUI do not call.
+        install_examples()
         return [
             ILVRApply,
             ILVRReferenceEncode,
