@@ -25,12 +25,7 @@ def drawn(pack: ModuleType, model: Any, label: int = -1, size: int = 64, **optio
     positive, _ = pack.nodes.adm.ILVRADMConditioning.execute(label).args
     latent = pack.nodes.adm.ILVREmptyPixels.execute(size, size, 1)[0]["samples"]
     settings = {"steps": 12, "seed": 3, "latent": latent} | options
-    original = mixture.conditioning
-    mixture.conditioning = lambda: positive
-    try:
-        return mixture.sampled(model, settings.pop("sampler", "euler"), **settings)
-    finally:
-        mixture.conditioning = original
+    return mixture.sampled(model, settings.pop("sampler", "euler"), cond=positive, **settings)
 
 
 def test_the_network_is_given_what_it_was_trained_on(

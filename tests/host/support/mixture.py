@@ -103,12 +103,14 @@ def sampled(
     cfg: float = 1.0,
     latent: Tensor | None = None,
     shape: tuple[int, ...] = SHAPE,
+    cond: list[Any] | None = None,
     **options: Any,
 ) -> Tensor:
     """One run of the stock KSampler."""
+    cond = conditioning() if cond is None else cond
     latent = torch.zeros(shape) if latent is None else latent
     noise = comfy.sample.prepare_noise(latent, seed)
     return comfy.sample.sample(
-        model, noise, steps, cfg, sampler, scheduler, conditioning(), conditioning(), latent,
+        model, noise, steps, cfg, sampler, scheduler, cond, cond, latent,
         seed=seed, disable_pbar=True, **options,
     )  # fmt: skip
