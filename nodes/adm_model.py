@@ -6,6 +6,7 @@ x = x_t / sqrt(a_bar)                  ComfyUI's state
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import comfy.conds
@@ -25,6 +26,9 @@ from ..ilvr_latent.schedule import alphas_cumprod
 # The key of the class label in a conditioning.
 CLASS_LABEL = "ilvr_adm_class"
 
+# The key of :class:`ADMOptions` in the options that a sampler gives to the network.
+OPTIONS = "ilvr_adm"
+
 PARAMETRISATIONS = {
     "epsilon": comfy.model_sampling.EPS,
     "v_prediction": comfy.model_sampling.V_PREDICTION,
@@ -39,6 +43,19 @@ class Pixels(comfy.latent_formats.LatentFormat):
 
     def __init__(self) -> None:
         self.latent_rgb_factors = torch.eye(3).tolist()
+
+
+@dataclass(eq=False)
+class ADMOptions:
+    """What guided-diffusion's own sampler and the network tell each other during a run.
+
+    Attributes:
+        clip_denoised: clamp the estimate of the picture to [-1, 1].
+        learned: the variance channels of the last call, (B, C, H, W) in [-1, 1].
+    """
+
+    clip_denoised: bool = True
+    learned: Tensor | None = None
 
 
 class _Supported(comfy.supported_models_base.BASE):
@@ -71,10 +88,14 @@ class _Network(nn.Module):
         timesteps: Tensor,
         context: Tensor | None = None,
         y: Tensor | None = None,
+        transformer_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        # The learned variance is of use to guided-diffusion's own sampler only.
-        return self.adm(x, timesteps, y)[:, : x.shape[1]]
+        out = self.adm(x, timesteps, y)
+        asked_for = (transformer_options or {}).get(OPTIONS)
+        if asked_for is not None and self.adm.config.learn_sigma:
+            asked_for.learned = out[:, x.shape[1] :]
+        return out[:, : x.shape[1]]
 
 
 class ADMModel(comfy.model_base.BaseModel):
@@ -152,6 +173,13 @@ def adm_model(path: str, **flags: object) -> comfy.model_patcher.ModelPatcher:
         )
     device = comfy.model_management.get_torch_device()
     model = comfy.model_patcher.ModelPatcher(ADMModel(adm), device, offload)
-    # guided-diffusion's clip_denoised: without it the errors of few steps grow.
-    model.set_model_sampler_post_cfg_function(lambda args: args["denoised"].clamp(-1, 1))
+    model.set_model_sampler_post_cfg_function(_clip_denoised)
     return model
+
+
+def _clip_denoised(args: dict[str, Any]) -> Tensor:
+    """guided-diffusion's own clamp: without it the errors of few steps grow."""
+    options = args["model_options"].get("transformer_options", {}).get(OPTIONS)
+    if options is not None and not options.clip_denoised:
+        return args["denoised"]
+    return args["denoised"].clamp(-1, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
+from .adm_sampling import ILVRADMSampler, ILVRADMSchedule
 from .apply import ILVRApply
 from .examples import install_examples
 from .reference import ILVRLowPassPreview, ILVRReferenceEncode
@@ -24,4 +25,6 @@ class ILVRExtension(ComfyExtension):
             ILVRLoadADM,
             ILVRADMConditioning,
             ILVREmptyPixels,
+            ILVRADMSampler,
+            ILVRADMSchedule,
         ]

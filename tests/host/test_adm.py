@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -89,20 +90,8 @@ def test_inputs_that_the_model_cannot_use_are_refused(
         )
 
 
-def test_a_class_conditional_checkpoint_takes_its_label(pack: ModuleType, tmp_path: Any) -> None:
-    core = pack.ilvr_latent
-    config = core.ADMConfig(
-        image_size=16, num_channels=32, num_res_blocks=1, channel_mult=(1, 2),
-        attention_levels=(1,), noise_schedule="linear", num_classes=5, learn_sigma=True,
-    )  # fmt: skip
-    generator = torch.Generator().manual_seed(0)
-    unet = core.adm.load._blueprint(config)
-    weights = {
-        name: torch.randn(tensor.shape, generator=generator) * 0.05
-        for name, tensor in unet.state_dict().items()
-    }
-    core.save_adm(weights, tmp_path / "tiny.safetensors", config=config)
-    model = pack.nodes.adm_model.adm_model(str(tmp_path / "tiny.safetensors"))
+def test_a_class_conditional_checkpoint_takes_its_label(pack: ModuleType, tiny_adm: Any) -> None:
+    core, model = pack.ilvr_latent, tiny_adm
     two, four = (drawn(pack, model, label, size=16) for label in (2, 4))
     assert two.shape == (1, 3, 16, 16)
     assert torch.isfinite(two).all()
@@ -111,3 +100,62 @@ def test_a_class_conditional_checkpoint_takes_its_label(pack: ModuleType, tmp_pa
         drawn(pack, model, -1, size=16)
     with pytest.raises(core.InputError, match="label from 0 to 4"):
         drawn(pack, model, 5, size=16)
+
+
+@pytest.fixture
+def tiny_adm(pack: ModuleType, tmp_path: Path) -> Any:
+    """Class-conditional, with learned variance and random weights."""
+    core = pack.ilvr_latent
+    config = core.ADMConfig(
+        image_size=16, num_channels=32, num_res_blocks=1, channel_mult=(1, 2),
+        attention_levels=(1,), noise_schedule="linear", num_classes=5, learn_sigma=True,
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        name: torch.randn(tensor.shape, generator=generator) * 0.05
+        for name, tensor in core.adm.load._blueprint(config).state_dict().items()
+    }
+    core.save_adm(weights, tmp_path / "tiny.safetensors", config=config)
+    return pack.nodes.adm_model.adm_model(str(tmp_path / "tiny.safetensors"))
+
+
+@pytest.mark.parametrize(("sampler", "eta", "clip"), [("ddpm", 0, True), ("ddim", 0.5, False)])
+def test_the_adm_sampler_with_ilvr_is_the_core(
+    pack: ModuleType, tiny_adm: Any, sampler: str, eta: float, clip: bool
+) -> None:
+    """The paper's setup in the graph gives what `ilvr_latent.sample` gives, number for number."""
+    import comfy.sample
+    import mixture
+
+    core, nodes, seed, shape = pack.ilvr_latent, pack.nodes, 3, (1, 3, 16, 16)
+    image = mixture.draw(4, shape).clamp(-1, 1)
+    positive = nodes.adm.ILVRADMConditioning.execute(2)[0]
+    guided = nodes.apply.ILVRApply.execute(
+        tiny_adm, {"samples": image}, 4, 0.001, 1.0, 1.0, noise="fresh"
+    )[0]
+    sigmas = nodes.adm_sampling.ILVRADMSchedule.execute(tiny_adm, "10")[0]
+    noise = comfy.sample.prepare_noise(torch.zeros(shape), seed)
+    out = comfy.sample.sample_custom(
+        guided, noise, 1.0, nodes.adm_sampling.ILVRADMSampler.execute(sampler, eta, clip)[0],
+        sigmas, positive, positive, torch.zeros(shape), seed=seed, disable_pbar=True,
+    )  # fmt: skip
+
+    steps = core.SeededNoise(seed + nodes.adm_sampling.SEED_OFFSET)
+    matches = core.SeededNoise(seed + nodes.matching.SEED_OFFSET)
+    recorded = core.RecordedNoise(
+        noise,
+        [steps.step(i, shape) for i in range(10)],
+        {i: matches.reference(i, shape) for i in range(9)},
+    )
+    wanted = core.sample(
+        tiny_adm.model.diffusion_model.adm, core.Reference(image, 4), steps="10", sampler=sampler,
+        eta=eta, class_labels=2, clip_denoised=clip, noise=recorded,
+    )  # fmt: skip
+    assert torch.allclose(out, wanted, atol=1e-4 * float(wanted.abs().max()))
+
+
+def test_the_adm_sampler_needs_an_adm_model(pack: ModuleType) -> None:
+    import mixture
+
+    with pytest.raises(pack.ilvr_latent.InputError, match="Load ADM Checkpoint"):
+        pack.nodes.adm_sampling.ILVRADMSchedule.execute(mixture.mixture("eps"), "10")

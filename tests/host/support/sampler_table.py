@@ -54,9 +54,15 @@ def main() -> None:
     torch.set_num_threads(1)
     pack = load_pack()
     __import__(f"{pack.__name__}.nodes.apply")
-    print(
-        "| sampler | eps | v | flow | box, worst | energy above the cut | eps, end 0.8 | flow, end 0.8 |"
-    )
+    head = [
+        "sampler",
+        *FORMS,
+        "box, worst",
+        "energy above the cut",
+        "eps, end 0.8",
+        "flow, end 0.8",
+    ]
+    print("|", " | ".join(head), "|")
     print("|---|---|---|---|---|---|---|---|")
     with torch.inference_mode():
         for sampler in samplers.SAMPLER_NAMES:
