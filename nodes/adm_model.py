@@ -6,6 +6,7 @@ x = x_t / sqrt(a_bar)                  ComfyUI's state
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,8 +163,13 @@ def adm_model(path: str, **flags: object) -> comfy.model_patcher.ModelPatcher:
         **flags: guided-diffusion's, where file and table do not tell.
 
     Raises:
-        InputError: the file cannot be used, or flags are missing.
+        InputError: the file cannot be used, flags are missing, or diffusers is not installed.
     """
+    if importlib.util.find_spec("diffusers") is None:
+        raise InputError(
+            "ADM checkpoints need the Python package 'diffusers'; install this pack's "
+            "requirements.txt with ComfyUI's Python and start ComfyUI again."
+        )
     offload = comfy.model_management.unet_offload_device()
     adm = load_adm(path, device=offload, **flags)
     if adm.config.super_resolution:
