@@ -186,7 +186,7 @@ class ILVREmptyPixels(io.ComfyNode):
                     default=64,
                     min=8,
                     max=4096,
-                    step=4,
+                    step=8,
                     tooltip="Width of the picture in pixels.",
                 ),
                 io.Int.Input(
@@ -194,7 +194,7 @@ class ILVREmptyPixels(io.ComfyNode):
                     default=64,
                     min=8,
                     max=4096,
-                    step=4,
+                    step=8,
                     tooltip="Height of the picture in pixels.",
                 ),
                 io.Int.Input(
