@@ -25,10 +25,11 @@ def family(host: ModuleType, request: pytest.FixtureRequest) -> tuple[Any, torch
     shape = tiny.FAMILIES[request.param][2]
     reference = mixture.draw(4, (1, shape[1], *shape[-2:]))
 
-    def sample(model: Any) -> torch.Tensor:
+    def sample(model: Any, sampler: str = "euler") -> torch.Tensor:
         return mixture.sampled(
-            model, "euler", steps=6, shape=shape, cond=tiny.prompt(), cfg=3.0, scheduler="simple"
-        )
+            model, sampler, steps=6, shape=shape, cond=tiny.prompt(1), negative=tiny.prompt(2),
+            cfg=3.0, scheduler="simple",
+        )  # fmt: skip
 
     return tiny.network(request.param), reference, sample
 
@@ -58,3 +59,14 @@ def test_a_lora_before_the_node_stays_in_effect(
     results = [sample(applied(pack, m, reference)) for m in (model, patched, model)]
     assert not torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("sampler", ["euler_cfg_pp", "dpmpp_2m_cfg_pp"])
+def test_cfg_pp_samplers_follow_with_two_prompts(
+    pack: ModuleType, family: tuple[Any, torch.Tensor, Any], sampler: str
+) -> None:
+    model, reference, sample = family
+    out, phi = sample(applied(pack, model, reference), sampler), pack.ilvr_latent.LowPass(4, "box")
+    wanted = phi(reference) if out.ndim == 4 else phi(reference).unsqueeze(2)
+    assert (phi(out) - wanted).abs().max() < 1e-3 * wanted.abs().max()
+    assert not torch.equal(out, sample(applied(pack, model, reference), "euler"))

@@ -104,13 +104,15 @@ def sampled(
     latent: Tensor | None = None,
     shape: tuple[int, ...] = SHAPE,
     cond: list[Any] | None = None,
+    negative: list[Any] | None = None,
     **options: Any,
 ) -> Tensor:
     """One run of the stock KSampler."""
     cond = conditioning() if cond is None else cond
+    negative = cond if negative is None else negative
     latent = torch.zeros(shape) if latent is None else latent
     noise = comfy.sample.prepare_noise(latent, seed)
     return comfy.sample.sample(
-        model, noise, steps, cfg, sampler, scheduler, cond, cond, latent,
+        model, noise, steps, cfg, sampler, scheduler, cond, negative, latent,
         seed=seed, disable_pbar=True, **options,
     )  # fmt: skip
