@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import comfy.model_management
-import comfy.sd
 import folder_paths
 import torch
 from comfy_api.latest import io
 
 from ..ilvr_latent.embedded import PIXEL_MODEL
 from .adm_model import CLASS_LABEL, adm_model
+from .pixel_vae import pixel_vae
 
 EMBEDDED = "emoji64.safetensors (embedded)"
 AUTO = "auto"
@@ -123,11 +123,6 @@ def _path(ckpt_name: str) -> str:
         return str(PIXEL_MODEL)
     found = folder_paths.get_full_path("adm", ckpt_name)
     return found or folder_paths.get_full_path_or_raise("checkpoints", ckpt_name)
-
-
-def pixel_vae() -> comfy.sd.VAE:
-    """ComfyUI's own VAE for pixel models, in fp32: bf16 would quantise."""
-    return comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)
 
 
 class ILVRADMConditioning(io.ComfyNode):

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 
-@pytest.fixture
-def encode(pack: ModuleType) -> Any:
-    """The node with the pixel VAE, so that the latent shows what was encoded."""
-    vae = pack.nodes.adm.pixel_vae()
+@pytest.fixture(params=["of this ComfyUI", "ours"])
+def encode(pack: ModuleType, request: pytest.FixtureRequest) -> Any:
+    """The node with a pixel VAE, so that the latent shows what was encoded."""
+    module = pack.nodes.pixel_vae
+    vae = module.PixelVAE() if request.param == "ours" else module.pixel_vae()
 
     def run(image: torch.Tensor, fit: str, height: int = 32, width: int = 32) -> torch.Tensor:
         latent = {"samples": torch.zeros(1, 3, height, width)}
@@ -21,6 +22,7 @@ def encode(pack: ModuleType) -> Any:
         assert torch.allclose(reference["samples"].movedim(1, -1) / 2 + 0.5, shown, atol=1e-6)
         assert shown.shape == (len(image), height, width, 3)
         assert shown.min() >= 0 and shown.max() <= 1
+        assert torch.allclose(vae.decode(reference["samples"]), shown, atol=1e-6)
         return shown
 
     return run
