@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError
-from .lowpass import Kernel, LowPass
+from .lowpass import Kernel, LowPass, merge
 from .noise import HeldNoise, NoiseSource, ReferenceNoise
 from .schedule import Schedule, Step
 
@@ -263,7 +263,7 @@ class ILVRRun:
         if self._ilvr.space != "prediction":
             return x_0
         active = self._active(step.index)
-        return _merge(x_0, [(placed, placed.y_0) for placed in active])
+        return merge(x_0, [(placed.lowpass, placed.strength, placed.y_0) for placed in active])
 
     def end(self, x_0: Tensor) -> Tensor:
         """The last of eq. 8: x_0 with the clean reference."""
@@ -282,19 +282,6 @@ class ILVRRun:
         if self._ilvr.noise_level == "current":
             level = self._schedule.steps[produced_by]
         if level is None:
-            return _merge(x, [(placed, placed.y_0) for placed in active])
+            return merge(x, [(p.lowpass, p.strength, p.y_0) for p in active])
         eps = self._noise(produced_by, x.shape).to(x.device)
-        return _merge(x, [(placed, level.noised(placed.y_0, eps)) for placed in active])
-
-
-def _merge(x: Tensor, targets: Sequence[tuple[_Placed, Tensor]]) -> Tensor:
-    """x + sum_r w_r phi_r(y_r - x), the weights scaled down where they sum to more than one."""
-    if not targets:
-        return x
-    x_wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-    total: float | Tensor = sum(placed.strength for placed, _ in targets)
-    excess = total.clamp(min=1.0) if isinstance(total, Tensor) else max(total, 1.0)
-    refined = x_wide
-    for placed, y in targets:
-        refined = placed.lowpass.added(refined, y.to(x_wide) - x_wide, placed.strength / excess)
-    return refined.to(x.dtype)
+        return merge(x, [(p.lowpass, p.strength, level.noised(p.y_0, eps)) for p in active])

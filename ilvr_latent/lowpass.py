@@ -16,7 +16,7 @@ near the borders, which is where a picture and its frame meet.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal, get_args
 
@@ -218,3 +218,24 @@ def match(x: Tensor, y: Tensor, lowpass: LowPass, weight: float | Tensor = 1.0) 
     dtype = torch.promote_types(x.dtype, torch.float32)
     x_wide = x.to(dtype)
     return lowpass.added(x_wide, y.to(dtype) - x_wide, weight).to(x.dtype)
+
+
+def merge(x: Tensor, targets: Sequence[tuple[LowPass, float | Tensor, Tensor]]) -> Tensor:
+    """x + sum_r w_r phi_r(y_r - x), the weights scaled down where they sum to more than one.
+
+    Args:
+        x: (..., H, W).
+        targets: phi, weight (a number, or a mask that broadcasts to x) and y of each reference.
+
+    Returns:
+        x's shape and dtype; x itself where there is no target.
+    """
+    if not targets:
+        return x
+    x_wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    total: float | Tensor = sum(weight for _, weight, _ in targets)
+    excess = total.clamp(min=1.0) if isinstance(total, Tensor) else max(total, 1.0)
+    refined = x_wide
+    for lowpass, weight, y in targets:
+        refined = lowpass.added(refined, y.to(x_wide) - x_wide, weight / excess)
+    return refined.to(x.dtype)

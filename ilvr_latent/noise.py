@@ -122,10 +122,11 @@ class HeldNoise:
         self._noise = noise
         self._draws_left = max(1, round(shares[kind] * matched_steps))
         self._held: Tensor | None = None
+        self._held_at = -1
 
     def __call__(self, i: int, shape: Sequence[int]) -> Tensor:
-        """The reference's noise for the match after step ``i``."""
-        if self._held is None or self._draws_left > 0:
-            self._held = self._noise.reference(i, shape)
+        """The reference's noise of step ``i``, the same however often the step asks for it."""
+        if self._held is None or (i != self._held_at and self._draws_left > 0):
+            self._held, self._held_at = self._noise.reference(i, shape), i
             self._draws_left -= 1
         return self._held

@@ -1,0 +1,200 @@
+"""The node that puts ILVR on a MODEL."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import torch
+from comfy.model_patcher import ModelPatcher
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..ilvr_latent import InputError, Reference, Window
+from ..ilvr_latent.ilvr import Space
+from ..ilvr_latent.lowpass import Kernel
+from ..ilvr_latent.noise import ReferenceNoise
+from .fitting import check_channels
+from .host import guided
+from .matching import Condition, HostILVR
+
+
+class ILVRApply(io.ComfyNode):
+    """Hold what a MODEL samples to the low frequencies of a reference."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Ids and input names are a promise: workflows rely on them."""
+        return io.Schema(
+            node_id="ILVRApply",
+            display_name="ILVR Apply",
+            category="ILVR",
+            description=(
+                "Gives the picture the layout and the colours of a reference; everything finer "
+                "comes from the model and the prompt. No training, any sampler. Chain several to "
+                "use several references."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip="The model to sample from. It stays as it is."),
+                io.Latent.Input(
+                    "reference",
+                    tooltip=(
+                        "What the layout and the colours are taken from, encoded with this "
+                        "model's VAE. Any size; it is resized to the sampled latent."
+                    ),
+                ),
+                io.Float.Input(
+                    "factor",
+                    default=4.0,
+                    min=1.0,
+                    max=256.0,
+                    step=0.25,
+                    tooltip=(
+                        "How much is left to the model: detail smaller than this many latent "
+                        "cells (8 pixels each in most models). 1 copies the reference, 2 keeps "
+                        "shapes, 4 keeps the layout, 8 and more keep little but the colours."
+                    ),
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip=(
+                        "When to begin following the reference, in timesteps as in other nodes: "
+                        "0 = from the first step. Later, the model chooses the layout first."
+                    ),
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=0.8,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip=(
+                        "When to stop. 1 = to the end: closest to the reference, but its blur "
+                        "may stay in the picture. Earlier, the model finishes on its own: "
+                        "sharper, and farther from the reference."
+                    ),
+                ),
+                io.Float.Input(
+                    "weight",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip=(
+                        "How strictly the reference is followed: 0 = not at all (the picture is "
+                        "the same as without this node), 1 = as in the paper."
+                    ),
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Where to follow the reference: white = yes. Elsewhere the model "
+                    "is free. Any size, soft edges are kept.",
+                ),
+                io.Combo.Input(
+                    "space",
+                    options=list(get_args(Space)),
+                    default="state",
+                    optional=True,
+                    tooltip=(
+                        "state (the paper) matches the noisy picture at each step. prediction "
+                        "matches the model's guess of the finished picture: calmer with few "
+                        "steps, a little less lively."
+                    ),
+                ),
+                io.Combo.Input(
+                    "noise",
+                    options=["hybrid", "fresh", "fixed"],
+                    default="hybrid",
+                    optional=True,
+                    tooltip=(
+                        "Noise of the reference, for space = state. fresh (the paper) follows "
+                        "it best but looks flat if the range ends early, fixed keeps contrast "
+                        "but follows less, hybrid does both."
+                    ),
+                ),
+                io.Combo.Input(
+                    "kernel",
+                    options=list(get_args(Kernel)),
+                    default="cubic",
+                    optional=True,
+                    tooltip=(
+                        "Shape of the low-pass filter. cubic is the paper's. box and spectral "
+                        "match exactly and change nothing else."
+                    ),
+                ),
+            ],
+            outputs=[io.Model.Output(tooltip="The model, following the reference.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: ModelPatcher,
+        reference: dict[str, Any],
+        factor: float,
+        start_percent: float,
+        end_percent: float,
+        weight: float,
+        mask: Tensor | None = None,
+        space: Space = "state",
+        noise: ReferenceNoise = "hybrid",
+        kernel: Kernel = "cubic",
+    ) -> io.NodeOutput:
+        """Check everything that can be checked before sampling, and clone the MODEL.
+
+        Raises:
+            InputError: the reference, the mask or a number cannot be used.
+        """
+        _check_range(start_percent, end_percent)
+        samples = reference["samples"]
+        _check_model(model, samples)
+        if mask is not None:
+            _check_mask(mask)
+        condition = Condition(
+            Reference(
+                samples,
+                factor,
+                window=Window(start_percent, end_percent),
+                weight=weight,
+                mask=mask,
+                kernel=kernel,
+            ),
+            space,
+            noise,
+        )
+        return io.NodeOutput(guided(model, HostILVR(condition)))
+
+
+def _check_range(start: float, end: float) -> None:
+    if not start < end:
+        raise InputError(
+            f"start_percent is {start:g} and end_percent {end:g}, so no step would be matched; "
+            "make start_percent the smaller one."
+        )
+
+
+def _check_model(model: ModelPatcher, samples: Tensor) -> None:
+    latent_format = model.get_model_object("latent_format")
+    if latent_format.latent_dimensions not in (2, 3):
+        raise InputError(
+            "This model does not sample pictures (its latent is "
+            f"{latent_format.latent_dimensions}-dimensional); ILVR needs an image or video model."
+        )
+    if getattr(samples, "is_nested", False) or samples.ndim not in (4, 5):
+        raise InputError(
+            "The reference is not the latent of a picture or a video; "
+            "encode an image with ILVR Reference (VAE Encode)."
+        )
+    check_channels(samples.shape[1], latent_format.latent_channels)
+
+
+def _check_mask(mask: Tensor) -> None:
+    if mask.numel() == 0 or not bool(torch.any(mask > 0)):
+        raise InputError(
+            "The mask is black everywhere, so nothing would be matched; paint the area to hold "
+            "to the reference white, or unplug the mask."
+        )

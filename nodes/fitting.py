@@ -1,0 +1,128 @@
+"""References, masks and pictures brought to the size, rank and batch of what is sampled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..ilvr_latent import InputError
+
+Fit = Literal["crop", "pad", "stretch"]
+
+
+def resized(x: Tensor, height: int, width: int) -> Tensor:
+    """(..., H, W) at another size, antialiased, in fp32 (CPUs have no half-precision bicubic)."""
+    if tuple(x.shape[-2:]) == (height, width):
+        return x.float()
+    planes = x.float().reshape(-1, 1, *x.shape[-2:])
+    planes = F.interpolate(
+        planes, (height, width), mode="bicubic", antialias=True, align_corners=False
+    )
+    return planes.reshape(*x.shape[:-2], height, width)
+
+
+def to_batch(x: Tensor, size: int) -> Tensor:
+    """The first dimension repeated in turn, or cut, to ``size``: ComfyUI's rule for batches."""
+    if x.shape[0] == size:
+        return x
+    repeats = math.ceil(size / x.shape[0])
+    return x.repeat(repeats, *[1] * (x.ndim - 1))[:size]
+
+
+def fit_latent(latent: Tensor, shape: Sequence[int]) -> Tensor:
+    """A reference latent as a run of ``shape`` needs it.
+
+    Args:
+        latent: (B, C, H, W) or (B, C, T, H, W).
+        shape: of the latent that is sampled, likewise.
+
+    Returns:
+        ``shape``, fp32. One frame serves all frames.
+
+    Raises:
+        InputError: the channels or the numbers of frames differ.
+    """
+    check_channels(latent.shape[1], shape[1])
+    if latent.ndim == 4 and len(shape) == 5:
+        latent = latent.unsqueeze(2)
+    if latent.ndim == 5:
+        wanted = shape[2] if len(shape) == 5 else 1
+        if latent.shape[2] not in (1, wanted):
+            raise InputError(
+                f"The reference has {latent.shape[2]} frames and the sampled latent {wanted}; "
+                "use one frame, or as many."
+            )
+        latent = latent.expand(-1, -1, wanted, -1, -1) if len(shape) == 5 else latent[:, :, 0]
+    return to_batch(resized(latent, *shape[-2:]), shape[0])
+
+
+def check_channels(reference: int, model: int) -> None:
+    """Refuse a latent of another kind of model.
+
+    Raises:
+        InputError: the numbers differ.
+    """
+    if reference != model:
+        raise InputError(
+            f"The reference latent has {reference} channels, but this model samples {model}; "
+            "encode the reference with the VAE that belongs to this model."
+        )
+
+
+def fit_mask(mask: Tensor, shape: Sequence[int]) -> Tensor:
+    """A mask as a run of ``shape`` needs it.
+
+    Args:
+        mask: (H, W) or (B, H, W) in [0, 1].
+        shape: of the latent that is sampled.
+
+    Returns:
+        (B, 1, H, W), or (B, 1, 1, H, W) for a video latent, fp32 in [0, 1].
+    """
+    mask = mask.reshape(-1, 1, *mask.shape[-2:])
+    mask = to_batch(resized(mask, *shape[-2:]).clamp(0, 1), shape[0])
+    return mask.unsqueeze(2) if len(shape) == 5 else mask
+
+
+def fit_image(image: Tensor, width: int, height: int, fit: Fit) -> Tensor:
+    """Pictures at another size and aspect; the same rules as the command line's ``--fit``.
+
+    Args:
+        image: (B, H, W, 3) in [0, 1].
+        width: in pixels.
+        height: in pixels.
+        fit: ``crop`` fills the frame and cuts what sticks out, ``pad`` shows everything on white,
+            ``stretch`` ignores the aspect.
+
+    Returns:
+        (B, height, width, 3) in [0, 1], fp32.
+
+    Raises:
+        InputError: unknown ``fit``.
+    """
+    if fit not in get_args(Fit):
+        raise InputError(f"fit is {fit!r}; use one of {list(get_args(Fit))}.")
+    x = image.movedim(-1, 1)
+    if fit == "stretch":
+        return resized(x, height, width).clamp(0, 1).movedim(1, -1)
+    ratios = height / x.shape[-2], width / x.shape[-1]
+    scale = max(ratios) if fit == "crop" else min(ratios)
+    x = resized(x, *(max(1, round(side * scale)) for side in x.shape[-2:])).clamp(0, 1)
+    # Negative padding crops.
+    down, right = height - x.shape[-2], width - x.shape[-1]
+    frame = (right // 2, right - right // 2, down // 2, down - down // 2)
+    return F.pad(x, frame, value=1.0).movedim(1, -1)
+
+
+def on_white(image: Tensor) -> Tensor:
+    """(B, H, W, 1, 3 or 4) to RGB; what is transparent becomes white."""
+    if image.shape[-1] == 1:
+        return image.expand(*image.shape[:-1], 3)
+    if image.shape[-1] < 4:
+        return image
+    alpha = image[..., 3:4]
+    return image[..., :3] * alpha + (1 - alpha)

@@ -1,0 +1,87 @@
+"""The nodes that prepare a reference and show what is held of it."""
+
+from __future__ import annotations
+
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+
+@pytest.fixture(params=["of this ComfyUI", "ours"])
+def encode(pack: ModuleType, request: pytest.FixtureRequest) -> Any:
+    """The node with a pixel VAE, so that the latent shows what was encoded."""
+    module = pack.nodes.pixel_vae
+    vae = module.PixelVAE() if request.param == "ours" else module.pixel_vae()
+
+    def run(image: torch.Tensor, fit: str, height: int = 32, width: int = 32) -> torch.Tensor:
+        latent = {"samples": torch.zeros(1, 3, height, width)}
+        node = pack.nodes.reference.ILVRReferenceEncode
+        reference, shown = node.execute(image, vae, latent, fit).args
+        assert torch.allclose(reference["samples"].movedim(1, -1) / 2 + 0.5, shown, atol=1e-6)
+        assert shown.shape == (len(image), height, width, 3)
+        assert shown.min() >= 0 and shown.max() <= 1
+        assert torch.allclose(vae.decode(reference["samples"]), shown, atol=1e-6)
+        return shown
+
+    return run
+
+
+def test_fit(encode: Any) -> None:
+    """Left half black, right half red, twice as wide as high."""
+    image = torch.zeros(2, 40, 80, 3)
+    image[:, :, 40:, 0] = 1
+    crop, pad, stretch = (encode(image, fit) for fit in ("crop", "pad", "stretch"))
+    red = torch.tensor([1.0, 0.0, 0.0])
+    for shown in (crop, stretch):
+        assert torch.allclose(shown[:, :, :12], torch.zeros(3), atol=0.02)
+        assert torch.allclose(shown[:, :, 20:], red, atol=0.02)
+    assert torch.equal(pad[:, :8], torch.ones(2, 8, 32, 3))
+    assert torch.equal(pad[:, 24:], torch.ones(2, 8, 32, 3))
+    assert torch.allclose(pad[:, 10:22, 20:], red, atol=0.02)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 17), (200, 3)])
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_any_size_fits(encode: Any, fit: str, size: tuple[int, int]) -> None:
+    encode(torch.rand(1, *size, 3), fit, 24, 40)
+
+
+def test_what_is_transparent_becomes_white_and_grey_becomes_rgb(encode: Any) -> None:
+    clear = torch.rand(1, 32, 32, 4)
+    clear[..., 3] = 0
+    assert torch.equal(encode(clear, "crop"), torch.ones(1, 32, 32, 3))
+    assert encode(torch.rand(1, 32, 32, 1), "crop").std(-1).max() < 1e-6
+
+
+def test_a_vae_that_gives_nan_is_run_again_in_fp32(
+    pack: ModuleType, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import comfy.sd
+
+    image, made = torch.rand(1, 8, 8, 3), []
+
+    def vae(dtype: torch.dtype, value: float) -> SimpleNamespace:
+        return SimpleNamespace(
+            vae_dtype=dtype, encode=lambda x: torch.full((1, 4, 1, 1), value), get_sd=dict
+        )
+
+    def wide(sd: dict[str, Any], dtype: torch.dtype) -> SimpleNamespace:
+        made.append(dtype)
+        return vae(dtype, 1.0)
+
+    monkeypatch.setattr(comfy.sd, "VAE", wide)
+    node = pack.nodes.reference.ILVRReferenceEncode
+    reference = node.execute(image, vae(torch.float16, torch.nan))[0]
+    assert made == [torch.float32]
+    assert torch.equal(reference["samples"], torch.ones(1, 4, 1, 1))
+    assert "encoded in fp32" in caplog.text
+
+
+def test_the_preview_is_what_the_core_says(pack: ModuleType) -> None:
+    image = torch.rand(2, 24, 40, 3)
+    shown = pack.nodes.reference.ILVRLowPassPreview.execute(image, 8, "box")[0]
+    assert torch.allclose(shown[:, :8, :8], image[:, :8, :8].mean((1, 2), keepdim=True))
+    with pytest.raises(pack.ilvr_latent.InputError, match="factor N is 0"):
+        pack.nodes.reference.ILVRLowPassPreview.execute(image, 0, "box")
