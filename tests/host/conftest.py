@@ -24,6 +24,7 @@ def import_comfyui() -> ModuleType | None:
     """ComfyUI's samplers on the CPU, or ``None``."""
     if not COMFYUI.is_dir():
         return None
+    before = list(sys.path)
     if str(COMFYUI) not in sys.path:
         # First: our own folder `nodes` must not hide ComfyUI's module of that name.
         sys.path[:0] = [str(COMFYUI), str(HERE / "support")]
@@ -31,6 +32,8 @@ def import_comfyui() -> ModuleType | None:
         importlib.import_module("comfy.cli_args").args.cpu = True
         return importlib.import_module("comfy.samplers")
     except ModuleNotFoundError:
+        # The other tests of this run must not find ComfyUI's modules.
+        sys.path[:] = before
         return None
 
 
