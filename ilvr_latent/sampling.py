@@ -120,11 +120,16 @@ def sample_with(
     return run.end(x) if run is not None else x
 
 
+def default_variance(config: DenoiserConfig) -> Variance:
+    """What the network has learned, else the fixed variance that its configuration names."""
+    if config.learn_sigma:
+        return "learned_range"
+    return "fixed_small" if config.sigma_small else "fixed_large"
+
+
 def _checked_variance(config: DenoiserConfig, variance: Variance | None) -> Variance:
     if variance is None:
-        if config.learn_sigma:
-            return "learned_range"
-        return "fixed_small" if config.sigma_small else "fixed_large"
+        return default_variance(config)
     if variance not in ("learned_range", "fixed_large", "fixed_small"):
         raise InputError(
             f"The variance is {variance!r}; use 'learned_range', 'fixed_large' or 'fixed_small'."

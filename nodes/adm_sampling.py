@@ -16,6 +16,7 @@ from tqdm.auto import trange
 
 from ..ilvr_latent import InputError, SeededNoise
 from ..ilvr_latent.reverse import Transition, ddim_step, ddpm_step, log_variance, transitions
+from ..ilvr_latent.sampling import default_variance
 from ..ilvr_latent.schedule import alphas_cumprod, respaced_timesteps
 from .adm_model import OPTIONS, ADMModel, ADMOptions
 
@@ -149,7 +150,7 @@ def sample_adm(
     extra_args = {**extra_args, "model_options": _with_options(extra_args, options)}
     noise = SeededNoise((extra_args.get("seed") or 0) + SEED_OFFSET, x.device)
     a_bar = _exact_a_bar(model.inner_model.inner_model, sigmas)
-    variance = "learned_range" if config.learn_sigma else "fixed_large"
+    variance = default_variance(config)
     steps: list[Transition] = transitions(_Levels(a_bar))
     for i in trange(len(steps), disable=disable):
         step = steps[i]
