@@ -9,8 +9,8 @@
 
 Both directions use one interpolation kernel. Going down it is stretched by N (antialiasing), going
 up it is not; weights are normalised to one and the signal is mirrored about its edges, the edge
-sample repeated. ``torch.nn.functional.interpolate`` has no such padding: it differs by 8 to 17 %
-near the borders, which is where a picture and its frame meet.
+sample repeated. ``torch.nn.functional.interpolate`` has no such padding: on noise, its result
+differs by 13 to 26 %.
 """
 
 from __future__ import annotations
@@ -190,7 +190,8 @@ class LowPass:
     def _rows(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """U_h D_h x D_w^T, and the U_w that is still to be applied.
 
-        Kept factored: U (D x) is 18 to 130 times faster than gathering taps, (U D) x only 4 to 8.
+        Kept factored: U (D x) costs far less than (U D) x, whose matrix is n by n, or than
+        gathering taps (11 to 87 times less, docs/benchmarks.md).
         """
         dtype = torch.promote_types(x.dtype, torch.float32)
         height, width = x.shape[-2:]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..ilvr_latent import InputError
-
-Fit = Literal["crop", "pad", "stretch"]
+from ..ilvr_latent.images import Fit
 
 
 def resized(x: Tensor, height: int, width: int) -> Tensor:

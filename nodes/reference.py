@@ -10,8 +10,9 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..ilvr_latent.images import Fit
 from ..ilvr_latent.lowpass import Kernel, LowPass
-from .fitting import Fit, fit_image, on_white
+from .fitting import fit_image, on_white
 
 logger = logging.getLogger(__name__)
 

