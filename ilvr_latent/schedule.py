@@ -23,7 +23,8 @@ def alphas_cumprod(noise_schedule: str, diffusion_steps: int) -> Tensor:
     """alpha-bar_t for t = 0 .. T-1, float64 (T,).
 
     Args:
-        noise_schedule: ``linear`` or ``cosine``, as guided-diffusion means them.
+        noise_schedule: ``linear`` or ``cosine``, as guided-diffusion means them, or
+            ``scaled_linear``, Stable Diffusion's (betas are the squares of equal steps).
         diffusion_steps: T.
 
     Raises:
@@ -38,12 +39,17 @@ def alphas_cumprod(noise_schedule: str, diffusion_steps: int) -> Tensor:
                 "of the picture would be left; use more than 20, or the cosine schedule."
             )
         betas = torch.linspace(low, high, diffusion_steps, dtype=torch.float64)
+    elif noise_schedule == "scaled_linear":
+        roots = torch.linspace(0.00085**0.5, 0.012**0.5, diffusion_steps, dtype=torch.float64)
+        betas = roots.square()
     elif noise_schedule == "cosine":
         time = torch.linspace(0, 1, diffusion_steps + 1, dtype=torch.float64)
         f = torch.cos((time + 0.008) / 1.008 * math.pi / 2) ** 2
         betas = (1 - f[1:] / f[:-1]).clamp(max=0.999)
     else:
-        raise InputError(f"The noise schedule is {noise_schedule!r}; use 'linear' or 'cosine'.")
+        raise InputError(
+            f"The noise schedule is {noise_schedule!r}; use 'linear', 'cosine' or 'scaled_linear'."
+        )
     return torch.cumprod(1 - betas, dim=0)
 
 

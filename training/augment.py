@@ -51,3 +51,39 @@ def view(picture: Tensor, side: int, generator: Generator, *, hue_share: float =
     )
     canvas[:, top : top + size, left : left + size] = image
     return canvas[:, side : 2 * side, side : 2 * side]
+
+
+def crop(picture: Tensor, side: int, generator: Generator) -> Tensor:
+    """One crop with strongly changed colours, for a network that must serve any picture.
+
+    The hue is turned by any angle, saturation and contrast vary, and the white behind the picture
+    becomes any colour in a third of the crops.
+
+    Args:
+        picture: uint8 (3, S, S) on white.
+        side: side of the crop in pixels.
+        generator: where every random number comes from.
+
+    Returns:
+        (3, side, side) in [-1, 1].
+    """
+    length = picture.shape[-1]
+    size = round(side * uniform(0.6, 1.7, generator))
+    size = min(size, length)
+    top, left = (int(torch.randint(length - size + 1, (), generator=generator)) for _ in range(2))
+    image = picture[:, top : top + size, left : left + size].float() / 127.5 - 1
+    image = F.interpolate(image[None], (side, side), mode="bicubic", antialias=True)[0]
+    if torch.rand((), generator=generator) < 0.5:
+        image = image.flip(-1)
+    if torch.rand((), generator=generator) < 0.5:
+        image = image.transpose(-1, -2)
+    if torch.rand((), generator=generator) < 0.33:
+        # Multiplying keeps the picture's own shading and dyes what was white.
+        dye = torch.rand(3, 1, 1, generator=generator)
+        image = (image + 1) * dye - 1
+    if torch.rand((), generator=generator) < 0.6:
+        image = rotate_hue(image, uniform(-180, 180, generator))
+    grey = image.mean(dim=0, keepdim=True)
+    image = grey + (image - grey) * uniform(0.3, 1.2, generator)
+    image = image * uniform(0.6, 1.05, generator) + uniform(-0.2, 0.2, generator)
+    return image.clamp(-1, 1)

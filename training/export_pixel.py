@@ -13,6 +13,7 @@ import torch
 from ilvr_latent.adm import save_adm
 from ilvr_latent.embedded import PIXEL_MODEL
 from training import data
+from training.loop import averaged_weights
 from training.train_pixel import build
 
 
@@ -22,13 +23,11 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=data.CACHE)
     parser.add_argument("--output", type=Path, default=PIXEL_MODEL)
     options = parser.parse_args()
-    state = torch.load(options.cache / "pixel" / "checkpoint.pt", weights_only=True)
+    weights, seen = averaged_weights("pixel", options.cache)
     model = build()
-    model.load_state_dict(state["ema"])
+    model.load_state_dict(weights)
     save_adm(model, options.output, dtype=torch.float16)
-    print(
-        f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, {state['seen']} pictures"
-    )
+    print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB, {seen} pictures")
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def test_tables_are_in_double_precision() -> None:
 
 
 def test_an_unknown_schedule_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"'sigmoid'; use 'linear' or 'cosine'"):
+    with pytest.raises(InputError, match=r"'sigmoid'; use 'linear', 'cosine'"):
         alphas_cumprod("sigmoid", 1000)
 
 

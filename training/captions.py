@@ -1,0 +1,117 @@
+"""What the training pictures are called, and the small tokenizer made from these words.
+
+    python -m training.captions
+
+Names come from unicode-emoji-json, keywords from emojilib (both MIT). A word list of about three
+thousand byte-pair tokens is enough for them; CLIP's own has 49 thousand, which would be larger
+than the rest of the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from torch import Generator
+from transformers import CLIPTokenizer
+
+from training.data import CACHE, NAMES, SKIN_TONES, Picture, canonical, fetch_package, select
+
+KEYWORDS = ("emojilib", "4.0.3")
+VOCABULARY = 3072
+MAX_LENGTH = 16
+BEGIN, END = "<|startoftext|>", "<|endoftext|>"
+DROPOUT = 0.12
+
+
+def words(text: str) -> str:
+    """Lower-case letters and digits, one space between words."""
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def captions(pictures: list[Picture], folder: Path) -> list[tuple[str, ...]]:
+    """For every picture its name, then its keywords; empty where nobody has named it.
+
+    Args:
+        pictures: as :func:`training.data.select` gives them.
+        folder: where npm packages are kept.
+    """
+    keywords = json.loads(
+        (fetch_package(*KEYWORDS, folder) / "dist" / "emoji-en-US.json").read_text()
+    )
+    emoji = json.loads((fetch_package(*NAMES, folder) / "data-by-emoji.json").read_text())
+    known = {}
+    for character, about in emoji.items():
+        key = canonical("-".join(f"{ord(c):04x}" for c in character))
+        given = [words(keyword) for keyword in keywords.get(character, [])]
+        name = words(about["name"])
+        known[key] = tuple(dict.fromkeys([name, *(k for k in given if k)]))
+    found = []
+    for picture in pictures:
+        parts = [part for part in picture.path.stem.split("-") if part not in SKIN_TONES]
+        found.append(known.get(canonical("-".join(parts)), ()))
+    return found
+
+
+def draw_caption(caption: tuple[str, ...], generator: Generator) -> str:
+    """One way to say it: name, name and keywords, keywords, or, for guidance, nothing."""
+    name, *keywords = caption or ("",)
+    kind = torch.rand((), generator=generator).item()
+    if kind < DROPOUT:
+        return ""
+    order = torch.randperm(len(keywords), generator=generator)[:3].tolist()
+    some = [keywords[index] for index in order[: 1 + int(kind * 1000) % 3]]
+    if kind < 0.25:
+        return f"{'an' if name[0] in 'aeiou' else 'a'} {name}" if name else name
+    if kind < 0.55 or not some:
+        return name
+    return ", ".join([name, *some] if kind < 0.85 else some)
+
+
+def make_tokenizer(texts: list[str], folder: Path) -> CLIPTokenizer:
+    """A tokenizer of CLIP's layout with a vocabulary of its own.
+
+    Args:
+        texts: what it must be able to say.
+        folder: its files go there, in the form that old and new versions of transformers read.
+    """
+    learned = Tokenizer(models.BPE(unk_token=END, end_of_word_suffix="</w>"))
+    learned.pre_tokenizer = pre_tokenizers.Whitespace()
+    alphabet = [*"abcdefghijklmnopqrstuvwxyz0123456789,.'!-"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[BEGIN, END],
+        initial_alphabet=alphabet,
+        end_of_word_suffix="</w>",
+        show_progress=False,
+    )
+    # Every letter must also be able to end a word.
+    learned.train_from_iterator([*texts, *alphabet], trainer)
+    folder.mkdir(parents=True, exist_ok=True)
+    learned.model.save(str(folder))  # vocab.json and merges.txt
+    special = {"unk_token": END, "bos_token": BEGIN, "eos_token": END, "pad_token": END}
+    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": MAX_LENGTH, **special}
+    for name, content in (("tokenizer_config", settings), ("special_tokens_map", special)):
+        (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(folder)
+    return tokenizer
+
+
+def main() -> None:
+    """Make the tokenizer."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    cache = parser.parse_args().cache
+    known = captions(select(cache / "npm"), cache / "npm")
+    texts = [text for caption in known for text in caption]
+    tokenizer = make_tokenizer(texts, cache / "tokenizer")
+    longest = max(len(tokenizer.tokenize(text)) for text in texts)
+    print(f"{len(tokenizer)} tokens; the longest of {len(texts)} texts has {longest}")
+
+
+if __name__ == "__main__":
+    main()

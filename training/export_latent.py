@@ -1,0 +1,79 @@
+"""Write the averaged weights of the two latent runs as a Stable Diffusion pipeline, in fp16.
+
+    python -m training.export_latent [--cache DIR] [--output DIR]
+
+The folder has diffusers' layout, so that `StableDiffusionPipeline.from_pretrained` opens it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+from safetensors.torch import load_file
+from transformers import CLIPTokenizer
+
+from training import data
+from training.latents import trained_autoencoder
+from training.loop import averaged_weights
+from training.train_latent import build
+
+OUTPUT = Path("ilvr_latent/assets/emoji-latent")
+
+
+def assemble(cache: Path) -> StableDiffusionPipeline:
+    """The trained networks as one pipeline, fp32."""
+    tokenizer = CLIPTokenizer.from_pretrained(cache / "tokenizer")
+    model = build(len(tokenizer))
+    model.load_state_dict(averaged_weights("latent", cache)[0])
+    vae = trained_autoencoder(cache)
+    stored = load_file(cache / "latents.safetensors")
+    vae.register_to_config(scaling_factor=round(float(stored["scaling_factor"]), 5))
+    scheduler = DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        timestep_spacing="trailing",
+    )
+    return StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=model.text_encoder,
+        tokenizer=tokenizer,
+        unet=model.unet,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def main() -> None:
+    """Replace the folder by the last checkpoints' weights."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", type=Path, default=data.CACHE)
+    parser.add_argument("--output", type=Path, default=OUTPUT)
+    options = parser.parse_args()
+    pipe = assemble(options.cache).to(dtype=torch.float16)
+    with tempfile.TemporaryDirectory(dir=options.output.parent) as made:
+        folder = Path(made) / "model"
+        pipe.save_pretrained(folder)
+        # The tokenizer's files as they were made: older versions read no other form.
+        shutil.rmtree(folder / "tokenizer")
+        shutil.copytree(options.cache / "tokenizer", folder / "tokenizer")
+        shutil.rmtree(options.output, ignore_errors=True)
+        folder.replace(options.output)
+    size = sum(file.stat().st_size for file in options.output.rglob("*") if file.is_file())
+    seen = averaged_weights("latent", options.cache)[1]
+    print(f"{options.output}: {size / 1e6:.1f} MB, {seen} pictures")
+
+
+if __name__ == "__main__":
+    main()
