@@ -40,6 +40,7 @@ def assemble(cache: Path) -> StableDiffusionPipeline:
         beta_schedule="scaled_linear",
         prediction_type="v_prediction",
         clip_sample=False,
+        steps_offset=1,
         set_alpha_to_one=False,
         timestep_spacing="trailing",
     )
