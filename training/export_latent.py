@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
 from training import data
@@ -56,6 +56,17 @@ def assemble(cache: Path) -> StableDiffusionPipeline:
     )
 
 
+def prefix_text_encoder(file: Path) -> None:
+    """Give the keys the prefix that every published CLIP has, and older transformers need."""
+    weights = load_file(file)
+    prefix = "text_model."
+    save_file(
+        {prefix + key.removeprefix(prefix): tensor for key, tensor in weights.items()},
+        file,
+        metadata={"format": "pt"},
+    )
+
+
 def main() -> None:
     """Replace the folder by the last checkpoints' weights."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -69,6 +80,7 @@ def main() -> None:
         # The tokenizer's files as they were made: older versions read no other form.
         shutil.rmtree(folder / "tokenizer")
         shutil.copytree(options.cache / "tokenizer", folder / "tokenizer")
+        prefix_text_encoder(folder / "text_encoder" / "model.safetensors")
         shutil.rmtree(options.output, ignore_errors=True)
         folder.replace(options.output)
     size = sum(file.stat().st_size for file in options.output.rglob("*") if file.is_file())
