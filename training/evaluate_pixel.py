@@ -13,8 +13,7 @@ import json
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Generator, Tensor
 
 from ilvr_latent import load_embedded, sample
@@ -24,14 +23,9 @@ from ilvr_latent.schedule import alphas_cumprod
 from ilvr_latent.sheet import Column, contact_sheet
 from training import data
 from training.diffusion import noised, velocity
+from training.report import curve, nearest, resized
 
 SAMPLES, STEPS, SIDE = 16, "100", 64
-
-
-def small(images: Tensor) -> Tensor:
-    """uint8 (K, 3, 128, 128) to (K, 3, 64, 64) in [-1, 1]."""
-    x = F.interpolate(images.float() / 127.5 - 1, (SIDE, SIDE), mode="bicubic", antialias=True)
-    return x.clamp(-1, 1)
 
 
 @torch.no_grad()
@@ -48,37 +42,6 @@ def velocity_error(model: ADM, x_0: Tensor) -> dict[int, float]:
     return errors
 
 
-def nearest(queries: Tensor, pool: Tensor) -> tuple[Tensor, Tensor]:
-    """RMS distance to the nearest picture of a pool, mirrored or not, and its index."""
-    q = queries.flatten(1)
-    distances = torch.minimum(
-        torch.cdist(q, pool.flatten(1)), torch.cdist(q, pool.flip(-1).flatten(1))
-    )
-    best = distances.min(dim=1)
-    return best.values / q.shape[1] ** 0.5, best.indices
-
-
-def curve(log: Path) -> Image.Image:
-    """The training loss against pictures seen, both axes logarithmic."""
-    records = [json.loads(line) for line in log.read_text().splitlines()]
-    points = torch.tensor([[r["seen"], r["loss"]] for r in records]).log10()
-    low, high = points.min(dim=0).values, points.max(dim=0).values
-    width, height, left, top = 560, 260, 70, 20
-    picture = Image.new("RGB", (width + left + 20, height + top + 50), "white")
-    draw = ImageDraw.Draw(picture)
-    scaled = (points - low) / (high - low)
-    line = [(left + x * width, top + (1 - y) * height) for x, y in scaled.tolist()]
-    draw.line(line, fill=(200, 60, 40), width=2)
-    draw.rectangle((left, top, left + width, top + height), outline=(160, 160, 160))
-    for value, y in ((high[1], top), (low[1], top + height)):
-        draw.text((left - 6, y), f"{10**value:.3g}", "black", anchor="rm")
-    for value, x in ((low[0], left), (high[0], left + width)):
-        draw.text((x, top + height + 14), f"{10**value:,.0f}", "black", anchor="mm")
-    draw.text((left + width / 2, top + height + 34), "pictures seen", "black", anchor="mm")
-    draw.text((left + width - 8, top + 8), "min-SNR weighted v-loss", "black", anchor="ra")
-    return picture
-
-
 def main() -> None:
     """Print the figures as JSON and write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -86,8 +49,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("docs/images"))
     options = parser.parse_args()
     pictures = data.load(options.cache)
-    held_out = small(pictures["images"][pictures["held_out"]])
-    trained = small(pictures["images"][~pictures["held_out"]])
+    held_out = resized(pictures["images"][pictures["held_out"]], SIDE)
+    trained = resized(pictures["images"][~pictures["held_out"]], SIDE)
     model = load_embedded()
 
     x = sample(model, None, shape=(SAMPLES, 3, SIDE, SIDE), steps=STEPS, seed=list(range(SAMPLES)))

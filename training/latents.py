@@ -24,7 +24,7 @@ from training.loop import averaged_weights
 from training.train_autoencoder import build
 
 SIDE = 128
-VIEWS, VIEWS_OF_SKIN_TONES = 8, 2
+VIEWS, VIEWS_OF_SKIN_TONES = 5, 1
 
 
 @dataclass(frozen=True)

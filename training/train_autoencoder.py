@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m training.train_autoencoder
 
-It learns from crops, which is all a convolutional network of this reach needs. The first three
-channels of a latent are drawn towards the mean colour of their cell: without it the first thousand
-steps stay grey, and with it a low-passed latent is nearly the latent of a low-passed picture, which
-is what ILVR asks of a latent space. Noise is added before decoding, so that a diffusion model's
-small errors do not show.
+It learns from crops, which is all a convolutional network of this reach needs. It begins as a
+thumbnail: three channels of a latent are the mean colour of their cell, and stay near it, so that a
+low-passed latent is nearly the latent of a low-passed picture, which is what ILVR asks of a latent
+space. (From the usual start, a thousand steps later everything was still grey.) Noise is added
+before decoding, so that a diffusion model's small errors do not show.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderTiny
+from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
 from torch import Generator, Tensor, nn
 
 from training import data
@@ -55,8 +56,50 @@ class NoisyAutoencoder(nn.Module):
 def build() -> NoisyAutoencoder:
     """A fresh autoencoder with the published TAESD's layout."""
     torch.manual_seed(0)
+    vae = AutoencoderTiny()
+    begin_as_thumbnail(vae)
     # torch types Module.to without its memory_format.
-    return NoisyAutoencoder(AutoencoderTiny()).to(memory_format=torch.channels_last)  # type: ignore
+    return NoisyAutoencoder(vae).to(memory_format=torch.channels_last)  # type: ignore
+
+
+@torch.no_grad()
+def begin_as_thumbnail(vae: AutoencoderTiny) -> None:
+    """Make it encode the mean colour of each cell, and decode that as a flat square.
+
+    Every residual block begins as the identity, and the convolutions between them carry red, green
+    and blue through in their first three channels; the rest is random.
+    """
+    for module in vae.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for block in vae.modules():
+        if isinstance(block, AutoencoderTinyBlock):
+            nn.init.zeros_(block.conv[-1].weight)
+    halve = torch.zeros(3, 3)
+    halve[1:, 1:] = 0.25
+    keep = torch.zeros(3, 3)
+    keep[1, 1] = 1.0
+    first, *between, last = (m for m in vae.encoder.layers if isinstance(m, nn.Conv2d))
+    carry_colour(first, keep)
+    for convolution in between:
+        carry_colour(convolution, halve)
+    # The networks work on [0, 1], the latents' colours are in COLOUR_SCALE * [-1, 1].
+    carry_colour(last, 2 * COLOUR_SCALE * keep, -COLOUR_SCALE)
+    first, *between, last = (m for m in vae.decoder.layers if isinstance(m, nn.Conv2d))
+    carry_colour(first, keep / (2 * COLOUR_SCALE), 0.5)
+    for convolution in (*between, last):
+        carry_colour(convolution, keep)
+
+
+def carry_colour(convolution: nn.Conv2d, kernel: Tensor, bias: float = 0.0) -> None:
+    """Let the first three channels out be the first three in, filtered."""
+    convolution.weight[:3] = 0
+    for channel in range(3):
+        convolution.weight[channel, channel] = kernel
+    if convolution.bias is not None:
+        convolution.bias[:3] = bias
 
 
 def edges(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,48 @@
+"""What the model cards have in common: the loss curve and the search for recited pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """uint8 (K, 3, 128, 128) to (K, 3, side, side) in [-1, 1]."""
+    x = F.interpolate(images.float() / 127.5 - 1, (side, side), mode="bicubic", antialias=True)
+    return x.clamp(-1, 1)
+
+
+def nearest(queries: Tensor, pool: Tensor) -> tuple[Tensor, Tensor]:
+    """RMS distance to the nearest picture of a pool, mirrored or not, and its index."""
+    q = queries.flatten(1)
+    distances = torch.minimum(
+        torch.cdist(q, pool.flatten(1)), torch.cdist(q, pool.flip(-1).flatten(1))
+    )
+    best = distances.min(dim=1)
+    return best.values / q.shape[1] ** 0.5, best.indices
+
+
+def curve(log: Path) -> Image.Image:
+    """The training loss against pictures seen, both axes logarithmic."""
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    points = torch.tensor([[r["seen"], r["loss"]] for r in records]).log10()
+    low, high = points.min(dim=0).values, points.max(dim=0).values
+    width, height, left, top = 560, 260, 70, 20
+    picture = Image.new("RGB", (width + left + 20, height + top + 50), "white")
+    draw = ImageDraw.Draw(picture)
+    scaled = (points - low) / (high - low)
+    line = [(left + x * width, top + (1 - y) * height) for x, y in scaled.tolist()]
+    draw.line(line, fill=(200, 60, 40), width=2)
+    draw.rectangle((left, top, left + width, top + height), outline=(160, 160, 160))
+    for value, y in ((high[1], top), (low[1], top + height)):
+        draw.text((left - 6, y), f"{10**value:.3g}", "black", anchor="rm")
+    for value, x in ((low[0], left), (high[0], left + width)):
+        draw.text((x, top + height + 14), f"{10**value:,.0f}", "black", anchor="mm")
+    draw.text((left + width / 2, top + height + 34), "pictures seen", "black", anchor="mm")
+    draw.text((left + width - 8, top + 8), "min-SNR weighted v-loss", "black", anchor="ra")
+    return picture
