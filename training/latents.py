@@ -24,7 +24,7 @@ from training.loop import averaged_weights
 from training.train_autoencoder import build
 
 SIDE = 128
-VIEWS, VIEWS_OF_SKIN_TONES = 5, 1
+VIEWS, VIEWS_OF_SKIN_TONES = 4, 1
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def encode_views(pictures: dict[str, Tensor], vae: AutoencoderTiny) -> dict[str,
         latents = torch.cat(list(track(found, "encoding", total=len(count))))
     scale = latents.std()
     return {
-        "latents": (latents / scale).half(),
+        "latents": (latents / scale).half().contiguous(),
         "first": count.cumsum(0) - count,
         "count": count,
         "scaling_factor": 1 / scale,
