@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).parent / "assets"
 PIXEL_MODEL = ASSETS / "emoji64.safetensors"
+LATENT_MODEL = ASSETS / "emoji-latent"
 REFERENCES = ASSETS / "references"
 
 

@@ -7,6 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from .adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
 from .adm_sampling import ILVRADMSampler, ILVRADMSchedule
 from .apply import ILVRApply
+from .demo import ILVRLoadDemo
 from .examples import install_examples
 from .reference import ILVRLowPassPreview, ILVRReferenceEncode
 
@@ -22,6 +23,7 @@ class ILVRExtension(ComfyExtension):
             ILVRApply,
             ILVRReferenceEncode,
             ILVRLowPassPreview,
+            ILVRLoadDemo,
             ILVRLoadADM,
             ILVRADMConditioning,
             ILVREmptyPixels,
