@@ -172,8 +172,12 @@ class _GuidedSampling:
         if guidance is None:
             return executor(guider, *rest, **kwargs)
         if function is None:
-            # A sampler of another pack that is no k-diffusion function: it calls the guider.
-            return _end(guidance, run, executor(_StandIn(guider, run, guidance), *rest, **kwargs))
+            # A sampler of another pack that is no k-diffusion function: it calls the guider. The
+            # state is edited, and it may begin as one of these.
+            start = [x if x is None else x.clone() for x in (noise, latent_image)]
+            stand_in = _StandIn(guider, run, guidance)
+            rest = (sigmas, extra_args, callback, *start, denoise_mask, *args)
+            return _end(guidance, run, executor(stand_in, *rest, **kwargs))
         # Not in place: a sampler may be an input of several nodes.
         sampler = copy.copy(sampler)
         sampler.sampler_function = _with_stand_in(function, run, guidance)
