@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -144,35 +143,6 @@ def test_any_size_batch_and_rank_of_reference(pack: ModuleType, mix: ModuleType)
     one_frame = mix.draw(4) / 0.8
     out = mix.sampled(applied(pack, mix.mixture("flow", video), one_frame), shape=video)
     assert residual(pack, out, one_frame.unsqueeze(2).expand(video)) < 0.06
-
-
-def test_samplers_of_other_packs_are_served_at_the_guider(
-    pack: ModuleType, mix: ModuleType
-) -> None:
-    import comfy.samplers
-
-    class OtherEuler(comfy.samplers.Sampler):
-        def sample(self, model_wrap, sigmas, extra_args, callback, noise, *_: object) -> Tensor:
-            x = noise * sigmas[0]
-            for now, then in itertools.pairwise(sigmas):
-                x_0 = model_wrap(x, now * x.new_ones(len(x)), **extra_args)
-                x = x + (x - x_0) / now * (then - now)
-            return x
-
-    def run(model: Any) -> Tensor:
-        sigmas = comfy.samplers.calculate_sigmas(
-            model.get_model_object("model_sampling"), "normal", 20
-        )
-        noise = torch.randn(mix.SHAPE, generator=torch.Generator().manual_seed(7))
-        c = mix.conditioning()
-        return comfy.sample.sample_custom(
-            model, noise, 1.0, OtherEuler(), sigmas, c, c, torch.zeros(mix.SHAPE), seed=7
-        )
-
-    reference = mix.draw(4) / 0.8
-    early = applied(pack, mix.mixture("eps"), reference, end_percent=0.8)
-    assert residual(pack, run(early), reference) < 0.2
-    assert residual(pack, run(early.parent), reference) > 1
 
 
 def test_cfg_and_other_wrappers_stay_in_the_chain(pack: ModuleType, mix: ModuleType) -> None:
