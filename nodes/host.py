@@ -202,9 +202,12 @@ def _end(guidance: HostGuideRun, run: HostRun, samples: Tensor) -> Tensor:
 def _with_stand_in(
     function: Callable[..., Tensor], run: HostRun, guidance: HostGuideRun
 ) -> Callable[..., Tensor]:
-    def sampler_function(model: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        # Some kinds of model start from the user's latent itself, and the state is edited.
-        return function(_StandIn(model, run, guidance), x.clone(), *args, **kwargs)
+    def sampler_function(
+        model: Any, x: Tensor, sigmas: Tensor, *args: Any, **kwargs: Any
+    ) -> Tensor:
+        # Some kinds of model start from the user's latent itself, and the state is edited. uni_pc
+        # overwrites the last level of the user's SIGMAS, so the next run would not be finished.
+        return function(_StandIn(model, run, guidance), x.clone(), sigmas.clone(), *args, **kwargs)
 
     return sampler_function
 
