@@ -1,9 +1,11 @@
 """Print a table of ratios, measured in one run.
 
     python -m benchmarks [--peer PATH] [--quick]
+    python -m benchmarks --comfyui PATH
 
 ``--peer`` names a checkout of the paper authors' code (github.com/jychoi118/ilvr_adm); without it
 their resizer is stood in for by torch's antialiased interpolation, which is not the same operator.
+``--comfyui`` names a checkout of ComfyUI and measures the nodes instead; run it with its Python.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from torch import Tensor
 from ilvr_latent import LowPass, Reference, match, sample
 from ilvr_latent.adm.config import ADMConfig
 
-from . import peers
+from . import comfyui, peers, server
 from .networks import CONFIG_256, embedded_config, random_network
 from .timing import Comparison, compare
 
@@ -108,7 +110,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", type=Path, help="a checkout of the authors' code")
     parser.add_argument("--quick", action="store_true", help="leave the 256x256 network out")
+    parser.add_argument("--comfyui", type=Path, help="measure the nodes in this checkout")
     options = parser.parse_args()
+    if options.comfyui is not None:
+        print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+        comfyui.measure(options.comfyui.expanduser().resolve())
+        server.measure(options.comfyui.expanduser().resolve())
+        return
     peer: Path | None = options.peer
     rows = [row for shape, n in SHAPES for row in low_pass_rows(peer, shape, n)]
     small = embedded_config()
