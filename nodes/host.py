@@ -155,6 +155,8 @@ class _GuidedSampling:
         *args: Any,
         **kwargs: Any,
     ) -> Tensor:
+        # uni_pc overwrites the last level, and the next run of the same SIGMAS would stop early.
+        sigmas = sigmas.clone()
         rest = (sigmas, extra_args, callback, noise, latent_image, denoise_mask, *args)
         sampler = executor.class_obj
         function = getattr(sampler, "sampler_function", None)
@@ -202,12 +204,9 @@ def _end(guidance: HostGuideRun, run: HostRun, samples: Tensor) -> Tensor:
 def _with_stand_in(
     function: Callable[..., Tensor], run: HostRun, guidance: HostGuideRun
 ) -> Callable[..., Tensor]:
-    def sampler_function(
-        model: Any, x: Tensor, sigmas: Tensor, *args: Any, **kwargs: Any
-    ) -> Tensor:
-        # Some kinds of model start from the user's latent itself, and the state is edited. uni_pc
-        # overwrites the last level of the user's SIGMAS, so the next run would not be finished.
-        return function(_StandIn(model, run, guidance), x.clone(), sigmas.clone(), *args, **kwargs)
+    def sampler_function(model: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        # Some kinds of model start from the user's latent itself, and the state is edited.
+        return function(_StandIn(model, run, guidance), x.clone(), *args, **kwargs)
 
     return sampler_function
 
