@@ -1,9 +1,11 @@
 """Print a table of ratios, measured in one run.
 
     python -m benchmarks [--peer PATH] [--quick]
+    python -m benchmarks --comfyui PATH [--quick]
 
 ``--peer`` names a checkout of the paper authors' code (github.com/jychoi118/ilvr_adm); without it
 their resizer is stood in for by torch's antialiased interpolation, which is not the same operator.
+``--comfyui`` names a checkout of ComfyUI and measures the nodes instead; run it with its Python.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from torch import Tensor
 from ilvr_latent import LowPass, Reference, match, sample
 from ilvr_latent.adm.config import ADMConfig
 
-from . import peers
+from . import comfyui, peers, server
 from .networks import CONFIG_256, embedded_config, random_network
 from .timing import Comparison, compare
 
@@ -107,8 +109,17 @@ def main() -> None:
     """Measure and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", type=Path, help="a checkout of the authors' code")
-    parser.add_argument("--quick", action="store_true", help="leave the 256x256 network out")
+    parser.add_argument(
+        "--quick", action="store_true", help="leave large networks out, or call once"
+    )
+    parser.add_argument("--comfyui", type=Path, help="measure the nodes in this checkout")
     options = parser.parse_args()
+    if options.comfyui is not None:
+        print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+        path = options.comfyui.expanduser().resolve()
+        comfyui.measure(path, calls=1 if options.quick else 3)
+        server.measure(path, runs=40 if options.quick else 200)
+        return
     peer: Path | None = options.peer
     rows = [row for shape, n in SHAPES for row in low_pass_rows(peer, shape, n)]
     small = embedded_config()

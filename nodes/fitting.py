@@ -76,15 +76,17 @@ def fit_mask(mask: Tensor, shape: Sequence[int]) -> Tensor:
     """A mask as a run of ``shape`` needs it.
 
     Args:
-        mask: (H, W) or (B, H, W) in [0, 1].
+        mask: (H, W) or (B, H, W) in [0, 1]. For a video these are its frames, stretched over
+            its time, as the host reads noise masks.
         shape: of the latent that is sampled.
 
     Returns:
-        (B, 1, H, W), or (B, 1, 1, H, W) for a video latent, fp32 in [0, 1].
+        (B, 1, H, W), or (1, 1, T, H, W) for a video latent, fp32 in [0, 1].
     """
-    mask = mask.reshape(-1, 1, *mask.shape[-2:])
-    mask = to_batch(resized(mask, *shape[-2:]).clamp(0, 1), shape[0])
-    return mask.unsqueeze(2) if len(shape) == 5 else mask
+    mask = resized(mask.reshape(-1, *mask.shape[-2:]), *shape[-2:]).clamp(0, 1)
+    if len(shape) == 5:
+        return F.interpolate(mask[None, None], tuple(shape[-3:]), mode="trilinear")
+    return to_batch(mask.unsqueeze(1), shape[0])
 
 
 def fit_image(image: Tensor, width: int, height: int, fit: Fit) -> Tensor:

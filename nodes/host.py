@@ -155,6 +155,8 @@ class _GuidedSampling:
         *args: Any,
         **kwargs: Any,
     ) -> Tensor:
+        # uni_pc overwrites the last level, and the next run of the same SIGMAS would stop early.
+        sigmas = sigmas.clone()
         rest = (sigmas, extra_args, callback, noise, latent_image, denoise_mask, *args)
         sampler = executor.class_obj
         function = getattr(sampler, "sampler_function", None)
@@ -172,8 +174,12 @@ class _GuidedSampling:
         if guidance is None:
             return executor(guider, *rest, **kwargs)
         if function is None:
-            # A sampler of another pack that is no k-diffusion function: it calls the guider.
-            return _end(guidance, run, executor(_StandIn(guider, run, guidance), *rest, **kwargs))
+            # A sampler of another pack that is no k-diffusion function: it calls the guider. The
+            # state is edited, and it may begin as one of these.
+            start = [x if x is None else x.clone() for x in (noise, latent_image)]
+            stand_in = _StandIn(guider, run, guidance)
+            rest = (sigmas, extra_args, callback, *start, denoise_mask, *args)
+            return _end(guidance, run, executor(stand_in, *rest, **kwargs))
         # Not in place: a sampler may be an input of several nodes.
         sampler = copy.copy(sampler)
         sampler.sampler_function = _with_stand_in(function, run, guidance)

@@ -80,7 +80,8 @@ class _Placed:
         self.condition = condition
         window = reference.window
         self._high, self._low = run.sigma_at(window.start), run.sigma_at(window.end)
-        self.steps = [i for i, s in enumerate(run.sigmas) if s > 0 and self.holds(s)]
+        # The last level is what the last step leaves; no step begins there.
+        self.steps = [i for i, s in enumerate(run.sigmas[:-1]) if s > 0 and self.holds(s)]
         self.at_end = self._low == 0 and run.sigmas[-1] == 0
         self._total = len(run.sigmas) - 1
         y_0 = fit_latent(reference.image, run.shape).to(run.device)

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-FAMILIES = ("sd15", "flux", "wan")
+FAMILIES = ("sd15", "sd3", "flux", "lumina2", "wan")
 
 
 def applied(pack: ModuleType, model: Any, reference: torch.Tensor, weight: float = 1.0) -> Any:
-    node = pack.nodes.apply.ILVRApply
-    return node.execute(model, {"samples": reference}, 4, 0.0, 1.0, weight, kernel="box")[0]
+    import graph
+
+    return graph.applied(pack, model, reference, weight=weight, kernel="box")
 
 
 @pytest.fixture(params=FAMILIES)
@@ -27,8 +28,8 @@ def family(host: ModuleType, request: pytest.FixtureRequest) -> tuple[Any, torch
 
     def sample(model: Any, sampler: str = "euler") -> torch.Tensor:
         return mixture.sampled(
-            model, sampler, steps=6, shape=shape, cond=tiny.prompt(1), negative=tiny.prompt(2),
-            cfg=3.0, scheduler="simple",
+            model, sampler, steps=6, shape=shape, cond=tiny.prompt(1, request.param),
+            negative=tiny.prompt(2, request.param), cfg=3.0, scheduler="simple",
         )  # fmt: skip
 
     return tiny.network(request.param), reference, sample

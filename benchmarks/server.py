@@ -1,0 +1,107 @@
+"""Memory of a real ComfyUI server over many queued runs with ILVR Apply."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+EVERY = 20
+
+
+def graph(seed: int) -> dict[str, Any]:
+    """The embedded pixel model and two steps; the seed makes the host run it again."""
+    return {
+        "model": _node("ILVRLoadADM", ckpt_name="emoji64.safetensors (embedded)"),
+        "label": _node("ILVRADMConditioning", class_label=-1),
+        "latent": _node("ILVREmptyPixels", width=64, height=64, batch_size=1),
+        "apply": _node(
+            "ILVRApply", model=["model", 0], reference=["latent", 0], factor=4, start_percent=0,
+            end_percent=1, weight=1,
+        ),
+        "sampler": _node(
+            "KSampler", model=["apply", 0], positive=["label", 0], negative=["label", 1],
+            latent_image=["latent", 0], seed=seed, steps=2, cfg=1, sampler_name="euler",
+            scheduler="normal", denoise=1,
+        ),
+        "decode": _node("VAEDecode", samples=["sampler", 0], vae=["model", 1]),
+        "show": _node("PreviewImage", images=["decode", 0]),
+    }  # fmt: skip
+
+
+def _node(name: str, **inputs: object) -> dict[str, Any]:
+    return {"class_type": name, "inputs": inputs}
+
+
+def _ask(url: str, body: object = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+@contextmanager
+def server(comfyui: Path) -> Iterator[tuple[str, int]]:
+    """A ComfyUI with nothing but this pack: its address and its process."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
+        base = Path(folder)
+        for name in ("custom_nodes", "user", "input", "output"):
+            (base / name).mkdir()
+        (base / "custom_nodes" / "ilvr-latent").symlink_to(ROOT)
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        command = [
+            sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port),
+            "--base-directory", folder, "--disable-auto-launch", "--preview-method", "auto",
+        ]  # fmt: skip
+        with (base / "log.txt").open("w") as log:
+            process = subprocess.Popen(command, cwd=comfyui, stdout=log, stderr=log)
+            try:
+                yield f"http://127.0.0.1:{port}", process.pid
+            finally:
+                process.terminate()
+                process.wait(30)
+
+
+def _answered(url: str, seconds: float = 300) -> Any:
+    """What the address says once it says anything."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if answer := _ask(url):
+                return answer
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise SystemExit(f"No answer from {url} in {seconds:g} s.")
+
+
+def resident_megabytes(process: int) -> int:
+    """Memory of a process, on Linux."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) // 1024
+
+
+def measure(comfyui: Path, *, runs: int = 200) -> None:
+    """Print the server's memory after the first run and after every few more."""
+    with server(comfyui) as (address, process):
+        _answered(f"{address}/object_info/ILVRApply")
+        memory = []
+        for i in range(runs):
+            queued = _ask(f"{address}/prompt", {"prompt": graph(i)})["prompt_id"]
+            status = _answered(f"{address}/history/{queued}")[queued]["status"]
+            if status["status_str"] != "success":
+                raise SystemExit(f"Run {i} failed: {status}")
+            if i == 0 or (i + 1) % EVERY == 0:
+                memory.append(resident_megabytes(process))
+    print(f"\nMemory after run 1 and every {EVERY} up to {runs}, MB: {memory}")
