@@ -28,6 +28,9 @@ KEY = "ilvr"
 # These compute with a copy of the state that they give to the network, and drop that copy.
 DROP_THE_STATE = frozenset({"sample_unipc", "sample_unipc_bh2", "sample_sa_solver"})
 
+# How exactly a noise level is turned back into a fraction: to less than a timestep of a thousand.
+PERCENT_BITS = 14
+
 
 @dataclass(frozen=True, eq=False)
 class HostStep:
@@ -69,6 +72,14 @@ class HostRun:
     def sigma_at(self, percent: float) -> float:
         """The noise level at a fraction of the timesteps, 0 = before the noisiest, 1 = clean."""
         return float(self.model.model_sampling.percent_to_sigma(percent))
+
+    def percent_at(self, sigma: float) -> float:
+        """The fraction of the timesteps at a noise level: :meth:`sigma_at` turned round."""
+        low, high = 0.0, 1.0
+        for _ in range(PERCENT_BITS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.sigma_at(middle) > sigma else (low, middle)
+        return (low + high) / 2
 
     def latent_in(self, latent: Tensor) -> Tensor:
         """A latent as a VAE gives it, in the scale that the model samples in."""

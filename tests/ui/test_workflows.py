@@ -117,6 +117,19 @@ def test_a_workflow_opens_and_runs(page: Any, server: tuple[str, Path], path: Pa
         assert high - low > 100
 
 
+def test_every_ilvr_apply_shows_the_steps_it_matches(page: Any) -> None:
+    """And what it shows is not saved with the workflow."""
+    path = ROOT / "workflows" / "two-references.json"
+    page.evaluate(LOAD, json.loads(path.read_text()))
+    page.keyboard.press("Escape")
+    page.locator('[data-testid="queue-button"] button').first.click()
+    page.wait_for_function("window.outcome !== null", timeout=RUN_TIMEOUT * 1000)
+    nodes = page.evaluate("""window.app.graph._nodes.filter(node => node.type === "ILVRApply").map(
+        node => [node.widgets.at(-1).value, node.serialize().widgets_values.length,
+                 node.widgets.length])""")
+    assert nodes == [["Matches steps 1 to 15 of 30.", 13, 14]] * 2
+
+
 def test_the_help_page_of_every_node_is_served(server: tuple[str, Path]) -> None:
     with urllib.request.urlopen(f"{server[0]}/object_info") as answer:
         nodes = [name for name, node in json.load(answer).items() if node["category"] == "ILVR"]
