@@ -51,7 +51,7 @@ class HostRange:
             return reference.weight
         window = reference.window
         if window.unit == "step":
-            first, last, here = self._first, self._last, float(index)
+            first, last, here = float(self._first), float(self._last), float(index)
         else:
             first, last, here = window.start, window.end, run.percent_at(run.sigmas[index])
         return reference.weight((here - first) / (last - first) if last > first else 0.0)
