@@ -16,6 +16,7 @@ from ..ilvr_latent.noise import ReferenceNoise
 from .fitting import check_channels
 from .host import guided
 from .matching import Condition, HostILVR
+from .schema import schema
 from .settings import RangeUnit, WeightKind, chosen_weight, chosen_window
 
 
@@ -25,8 +26,16 @@ class ILVRApply(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Ids and input names are a promise: workflows rely on them."""
-        return io.Schema(
+        return schema(
             node_id="ILVRApply",
+            search_aliases=[
+                "reference image",
+                "image to image",
+                "style",
+                "composition",
+                "low frequencies",
+                "DDNM",
+            ],
             display_name="ILVR Apply",
             category="ILVR",
             description=(
