@@ -9,11 +9,14 @@ from .adm import ADMConfig, inspect_checkpoint, load_adm, save_adm
 from .embedded import load_embedded
 from .errors import InputError
 from .guide import Guide, GuideRun
-from .ilvr import ILVR, Reference, Window
+from .ilvr import ILVR
 from .lowpass import LowPass, match
 from .noise import NoiseSource, RecordedNoise, SeededNoise
+from .reference import Reference
 from .sampling import sample, sample_with
 from .schedule import Schedule, Step
+from .weight import WeightSchedule
+from .window import Window
 
 __version__ = "0.1.0"
 
@@ -30,6 +33,7 @@ __all__ = [
     "Schedule",
     "SeededNoise",
     "Step",
+    "WeightSchedule",
     "Window",
     "inspect_checkpoint",
     "load_adm",

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from torch import Tensor
-
-from .schedule import Schedule
 
 Variance = Literal["learned_range", "fixed_large", "fixed_small"]
 
@@ -48,7 +46,20 @@ class Transition:
         ) * x_t
 
 
-def transitions(schedule: Schedule) -> list[Transition]:
+class NoiseLevels(Protocol):
+    """What :func:`transitions` reads of a schedule."""
+
+    @property
+    def a_bar(self) -> tuple[float, ...]:
+        """alpha-bar of each step, noisiest first."""
+        ...
+
+    def a_bar_next(self, index: int) -> float:
+        """alpha-bar of the state that step ``index`` produces."""
+        ...
+
+
+def transitions(schedule: NoiseLevels) -> list[Transition]:
     """The reverse steps of a schedule, noisiest first."""
     levels = [(a_bar, schedule.a_bar_next(index)) for index, a_bar in enumerate(schedule.a_bar)]
     beta_tilde = [(1 - a / p) * (1 - p) / (1 - a) for a, p in levels]

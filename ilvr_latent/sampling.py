@@ -11,10 +11,12 @@ from torch import Tensor
 
 from .errors import InputError
 from .guide import Guide
-from .ilvr import ILVR, Reference, Space, Window
+from .ilvr import ILVR, Space
 from .noise import NoiseSource, ReferenceNoise, SeededNoise
+from .reference import Reference
 from .reverse import Variance, ddim_step, ddpm_step, log_variance, predicted_x_0, transitions
 from .schedule import Schedule, Step
+from .window import Window
 
 Callback = Callable[[Step, Tensor], None]
 

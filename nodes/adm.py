@@ -12,6 +12,7 @@ from comfy_api.latest import io
 from ..ilvr_latent.embedded import PIXEL_MODEL
 from .adm_model import CLASS_LABEL, adm_model
 from .pixel_vae import pixel_vae
+from .schema import schema
 
 EMBEDDED = "emoji64.safetensors (embedded)"
 AUTO = "auto"
@@ -29,8 +30,9 @@ class ILVRLoadADM(io.ComfyNode):
             *folder_paths.get_filename_list("adm"),
             *folder_paths.get_filename_list("checkpoints"),
         ]
-        return io.Schema(
+        return schema(
             node_id="ILVRLoadADM",
+            search_aliases=["guided-diffusion", "checkpoint loader", "pixel model", "OpenAI"],
             display_name="Load ADM Checkpoint",
             category="ILVR",
             description=(
@@ -131,8 +133,9 @@ class ILVRADMConditioning(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Ids and input names are a promise: workflows rely on them."""
-        return io.Schema(
+        return schema(
             node_id="ILVRADMConditioning",
+            search_aliases=["class label", "ImageNet class", "guided-diffusion"],
             display_name="ADM Class Label",
             category="ILVR",
             description="What an ADM model takes in place of a prompt: a class, or nothing.",
@@ -170,8 +173,9 @@ class ILVREmptyPixels(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Ids and input names are a promise: workflows rely on them."""
-        return io.Schema(
+        return schema(
             node_id="ILVREmptyPixels",
+            search_aliases=["empty latent", "pixel space"],
             display_name="Empty Pixel Latent",
             category="ILVR",
             description="An empty latent for pixel models: as many cells as pixels.",

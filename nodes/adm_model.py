@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import comfy.conds
 import comfy.latent_formats
@@ -23,6 +23,9 @@ from torch import Tensor, nn
 from ..ilvr_latent import InputError, load_adm
 from ..ilvr_latent.adm import ADMConfig
 from ..ilvr_latent.schedule import alphas_cumprod
+
+if TYPE_CHECKING:
+    from ..ilvr_latent.adm.unet import ADM
 
 # The key of the class label in a conditioning.
 CLASS_LABEL = "ilvr_adm_class"
@@ -75,7 +78,9 @@ class _Supported(comfy.supported_models_base.BASE):
 class _Network(nn.Module):
     """ADM with the arguments that ComfyUI gives to every network."""
 
-    def __init__(self, adm: nn.Module) -> None:
+    adm: ADM
+
+    def __init__(self, adm: ADM) -> None:
         super().__init__()
         self.adm = adm
 
@@ -106,7 +111,7 @@ class ADMModel(comfy.model_base.BaseModel):
         adm: the network, from :func:`load_adm`.
     """
 
-    def __init__(self, adm: nn.Module) -> None:
+    def __init__(self, adm: ADM) -> None:
         supported = _Supported({"disable_unet_model_creation": True})
         super().__init__(supported, comfy.model_base.ModelType.EPS)
         self.config: ADMConfig = adm.config
@@ -143,19 +148,18 @@ class ADMModel(comfy.model_base.BaseModel):
 def _model_sampling(config: ADMConfig, supported: Any) -> nn.Module:
     """Noise levels from guided-diffusion's own schedule, and what the network's output means."""
 
-    class ModelSampling(
-        comfy.model_sampling.ModelSamplingDiscrete, PARAMETRISATIONS[config.prediction_type]
-    ):
-        pass
-
-    sampling = ModelSampling(supported)
+    bases = (
+        comfy.model_sampling.ModelSamplingDiscrete,
+        PARAMETRISATIONS[config.prediction_type],
+    )
+    sampling = type("ModelSampling", bases, {})(supported)
     a_bar = alphas_cumprod(config.noise_schedule, config.diffusion_steps)
     sampling.set_sigmas(((1 - a_bar) / a_bar).sqrt())
     sampling.num_timesteps = config.diffusion_steps
     return sampling
 
 
-def adm_model(path: str, **flags: object) -> comfy.model_patcher.ModelPatcher:
+def adm_model(path: str, **flags: Any) -> comfy.model_patcher.ModelPatcher:
     """Load a checkpoint as a MODEL that clamps its estimate of the picture to [-1, 1].
 
     Args:

@@ -19,6 +19,7 @@ from ..ilvr_latent.reverse import Transition, ddim_step, ddpm_step, log_variance
 from ..ilvr_latent.sampling import default_variance
 from ..ilvr_latent.schedule import alphas_cumprod, respaced_timesteps
 from .adm_model import OPTIONS, ADMModel, ADMOptions
+from .schema import schema
 
 # The host draws x_T from the seed itself, and z must not repeat it.
 SEED_OFFSET = 0x41444D
@@ -30,8 +31,9 @@ class ILVRADMSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Ids and input names are a promise: workflows rely on them."""
-        return io.Schema(
+        return schema(
             node_id="ILVRADMSampler",
+            search_aliases=["guided-diffusion", "ddpm", "ddim", "learned variance"],
             display_name="ADM Sampler (DDPM / DDIM)",
             category="ILVR",
             description=(
@@ -77,8 +79,9 @@ class ILVRADMSchedule(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Ids and input names are a promise: workflows rely on them."""
-        return io.Schema(
+        return schema(
             node_id="ILVRADMSchedule",
+            search_aliases=["guided-diffusion", "respacing", "sigmas", "scheduler"],
             display_name="ADM Schedule",
             category="ILVR",
             description="The timesteps that guided-diffusion would visit, for SamplerCustom.",

@@ -9,13 +9,15 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..ilvr_latent import InputError, Reference, Window
+from ..ilvr_latent import InputError, Reference
 from ..ilvr_latent.ilvr import Space
 from ..ilvr_latent.lowpass import Kernel
 from ..ilvr_latent.noise import ReferenceNoise
 from .fitting import check_channels
 from .host import guided
 from .matching import Condition, HostILVR
+from .schema import schema
+from .settings import RangeUnit, WeightKind, chosen_weight, chosen_window
 
 
 class ILVRApply(io.ComfyNode):
@@ -24,8 +26,16 @@ class ILVRApply(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Ids and input names are a promise: workflows rely on them."""
-        return io.Schema(
+        return schema(
             node_id="ILVRApply",
+            search_aliases=[
+                "reference image",
+                "image to image",
+                "style",
+                "composition",
+                "low frequencies",
+                "DDNM",
+            ],
             display_name="ILVR Apply",
             category="ILVR",
             description=(
@@ -59,10 +69,11 @@ class ILVRApply(io.ComfyNode):
                     default=0.0,
                     min=0.0,
                     max=1.0,
-                    step=0.01,
+                    step=0.001,
                     tooltip=(
                         "When to begin following the reference, in timesteps as in other nodes: "
-                        "0 = from the first step. Later, the model chooses the layout first."
+                        "0 = from the first step, the pure noise included (0.001 leaves that as "
+                        "it was drawn, like the paper). Later, the model chooses the layout first."
                     ),
                 ),
                 io.Float.Input(
@@ -70,7 +81,7 @@ class ILVRApply(io.ComfyNode):
                     default=0.8,
                     min=0.0,
                     max=1.0,
-                    step=0.01,
+                    step=0.001,
                     tooltip=(
                         "When to stop. 1 = to the end: closest to the reference, but its blur "
                         "may stay in the picture. Earlier, the model finishes on its own: "
@@ -85,7 +96,8 @@ class ILVRApply(io.ComfyNode):
                     step=0.01,
                     tooltip=(
                         "How strictly the reference is followed: 0 = not at all (the picture is "
-                        "the same as without this node), 1 = as in the paper."
+                        "the same as without this node), 1 = as in the paper. If it changes over "
+                        "the range, the weight at its start."
                     ),
                 ),
                 io.Mask.Input(
@@ -126,8 +138,75 @@ class ILVRApply(io.ComfyNode):
                         "match exactly and change nothing else."
                     ),
                 ),
+                io.Combo.Input(
+                    "weight_schedule",
+                    options=list(get_args(WeightKind)),
+                    default="constant",
+                    optional=True,
+                    tooltip=(
+                        "How the weight changes over the range. constant keeps it. linear and "
+                        "cosine go from weight to end_weight: falling, the reference lets go "
+                        "little by little instead of all at once. points goes through "
+                        "weight_points."
+                    ),
+                ),
+                io.Float.Input(
+                    "end_weight",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="The weight at the end of the range, for linear and cosine.",
+                ),
+                io.String.Input(
+                    "weight_points",
+                    default="0:1, 0.5:0.8, 1:0",
+                    optional=True,
+                    tooltip=(
+                        "For weight_schedule = points: pairs of progress through the range (0 = "
+                        "its start, 1 = its end) and weight, with straight lines between them. "
+                        "All are multiplied with weight. Two at one place are a jump."
+                    ),
+                ),
+                io.Combo.Input(
+                    "range_unit",
+                    options=list(get_args(RangeUnit)),
+                    default="percent",
+                    optional=True,
+                    tooltip=(
+                        "percent counts timesteps, whatever the number of steps: start_percent "
+                        "and end_percent say when to follow the reference. steps counts what the "
+                        "sampler does: start_step and end_step say it."
+                    ),
+                ),
+                io.Int.Input(
+                    "start_step",
+                    default=0,
+                    min=0,
+                    max=10000,
+                    optional=True,
+                    tooltip=(
+                        "For range_unit = steps: the first step that follows the reference, from "
+                        "0, counted from where this sampler begins. 1 leaves the pure noise as it "
+                        "was drawn, like the paper."
+                    ),
+                ),
+                io.Int.Input(
+                    "end_step",
+                    default=10000,
+                    min=1,
+                    max=10000,
+                    optional=True,
+                    tooltip=(
+                        "For range_unit = steps: the first step that no longer follows the "
+                        "reference. As many as the sampler has, or more: to the end, finished "
+                        "picture included."
+                    ),
+                ),
             ],
             outputs=[io.Model.Output(tooltip="The model, following the reference.")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -143,13 +222,19 @@ class ILVRApply(io.ComfyNode):
         space: Space = "state",
         noise: ReferenceNoise = "hybrid",
         kernel: Kernel = "cubic",
+        weight_schedule: WeightKind = "constant",
+        end_weight: float = 0.0,
+        weight_points: str = "0:1, 0.5:0.8, 1:0",
+        range_unit: RangeUnit = "percent",
+        start_step: int = 0,
+        end_step: int = 10000,
     ) -> io.NodeOutput:
         """Check everything that can be checked before sampling, and clone the MODEL.
 
         Raises:
             InputError: the reference, the mask or a number cannot be used.
         """
-        _check_range(start_percent, end_percent)
+        window = chosen_window(range_unit, start_percent, end_percent, start_step, end_step)
         samples = reference["samples"]
         _check_model(model, samples)
         if mask is not None:
@@ -158,23 +243,16 @@ class ILVRApply(io.ComfyNode):
             Reference(
                 samples,
                 factor,
-                window=Window(start_percent, end_percent),
-                weight=weight,
+                window=window,
+                weight=chosen_weight(weight_schedule, weight, end_weight, weight_points),
                 mask=mask,
                 kernel=kernel,
             ),
             space,
             noise,
+            getattr(cls.hidden, "unique_id", None),
         )
         return io.NodeOutput(guided(model, HostILVR(condition)))
-
-
-def _check_range(start: float, end: float) -> None:
-    if not start < end:
-        raise InputError(
-            f"start_percent is {start:g} and end_percent {end:g}, so no step would be matched; "
-            "make start_percent the smaller one."
-        )
 
 
 def _check_model(model: ModelPatcher, samples: Tensor) -> None:

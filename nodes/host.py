@@ -12,7 +12,7 @@ chain, and an interrupted run leaves nothing behind.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,6 +27,12 @@ SAMPLER_SAMPLE = comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE
 KEY = "ilvr"
 # These compute with a copy of the state that they give to the network, and drop that copy.
 DROP_THE_STATE = frozenset({"sample_unipc", "sample_unipc_bh2", "sample_sa_solver"})
+
+# Where a run keeps what looks at its predictions, and what that is.
+POST_CFG = "sampler_post_cfg_function"
+PostCFG = Callable[[dict[str, Any]], Tensor]
+# How exactly a noise level is turned back into a fraction: to less than a timestep of a thousand.
+PERCENT_BITS = 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +62,7 @@ class HostRun:
         keeps_state: the sampler goes on with the state that it gave to the network.
         denoise_mask: 1 where the picture may change, or ``None``.
         model: the host's ``BaseModel``.
+        post_cfg: what looks at each prediction before the sampler does; the sampler may add to it.
     """
 
     sigmas: tuple[float, ...]
@@ -65,10 +72,19 @@ class HostRun:
     keeps_state: bool
     denoise_mask: Tensor | None
     model: Any
+    post_cfg: Sequence[PostCFG] = ()
 
     def sigma_at(self, percent: float) -> float:
         """The noise level at a fraction of the timesteps, 0 = before the noisiest, 1 = clean."""
         return float(self.model.model_sampling.percent_to_sigma(percent))
+
+    def percent_at(self, sigma: float) -> float:
+        """The fraction of the timesteps at a noise level: :meth:`sigma_at` turned round."""
+        low, high = 0.0, 1.0
+        for _ in range(PERCENT_BITS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.sigma_at(middle) > sigma else (low, middle)
+        return (low + high) / 2
 
     def latent_in(self, latent: Tensor) -> Tensor:
         """A latent as a VAE gives it, in the scale that the model samples in."""
@@ -94,7 +110,7 @@ class HostGuideRun(Protocol):
         ...
 
     def prediction(self, x_0: Tensor, x_t: Tensor, step: HostStep) -> Tensor:
-        """What the network thinks the clean picture is."""
+        """What the network thinks the clean picture is, with the prompt or without."""
         ...
 
     def end(self, x_0: Tensor) -> Tensor:
@@ -169,6 +185,7 @@ class _GuidedSampling:
             keeps_state=getattr(function, "__name__", "") not in DROP_THE_STATE,
             denoise_mask=denoise_mask,
             model=guider.inner_model,
+            post_cfg=extra_args.get("model_options", {}).get(POST_CFG, ()),
         )
         guidance = self.guide.begin(run)
         if guidance is None:
@@ -228,5 +245,27 @@ class _StandIn:
         if self._run.keeps_state and refined is not x:
             # In place: the sampler's next step starts from this tensor.
             refined = x.copy_(refined)
+        if "model_options" in kwargs:
+            kwargs["model_options"] = self._shown(kwargs["model_options"], refined, step)
         x_0 = self._denoiser(refined, sigma, *args, **kwargs)
         return self._guidance.prediction(x_0, refined, step)
+
+    def _shown(self, model_options: dict[str, Any], x_t: Tensor, step: HostStep) -> dict[str, Any]:
+        """The options, with the guide before what the sampler itself has put there.
+
+        CFG++ samplers go on from the unconditional prediction, which they take there; it is as
+        much a prediction as the one that they are given.
+        """
+
+        def guided_for(function: PostCFG) -> PostCFG:
+            def look(args: dict[str, Any]) -> Tensor:
+                x_0 = self._guidance.prediction(args["uncond_denoised"], x_t, step)
+                return function({**args, "uncond_denoised": x_0})
+
+            return look
+
+        functions, others = model_options.get(POST_CFG, ()), self._run.post_cfg
+        if all(function in others for function in functions):
+            return model_options
+        shown = [f if f in others else guided_for(f) for f in functions]
+        return {**model_options, POST_CFG: shown}

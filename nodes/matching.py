@@ -22,6 +22,8 @@ from ..ilvr_latent.lowpass import LowPass, merge
 from ..ilvr_latent.noise import HeldNoise, ReferenceNoise
 from .fitting import fit_latent, fit_mask
 from .host import HostRun, HostStep
+from .ranges import HostRange
+from .readout import show
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +39,13 @@ class Condition:
         reference: the latent as the VAE gave it, any size; its mask is (B, H, W).
         space: match the ``state`` or the ``prediction``.
         noise: of the reference, in the state space.
+        node_id: of the node in the graph, where the matched steps are shown.
     """
 
     reference: Reference
     space: Space
     noise: ReferenceNoise
+    node_id: str | None = None
 
 
 class HostILVR:
@@ -66,9 +70,10 @@ class HostILVR:
             InputError: a reference does not fit the latent.
         """
         placed = [_Placed(condition, run) for condition in self.conditions]
-        active = [p for p in placed if p.condition.reference.weight and (p.steps or p.at_end)]
-        for p in active:
-            logger.info("%s", p)
+        for p in placed:
+            logger.info("ILVR (N = %g) %s", p.condition.reference.factor, p)
+            show(p.condition.node_id, f"{p}".capitalize())
+        active = [p for p in placed if p.range.steps or p.range.weight_at_end]
         return HostILVRRun(active, run) if active else None
 
 
@@ -78,36 +83,24 @@ class _Placed:
     def __init__(self, condition: Condition, run: HostRun) -> None:
         reference = condition.reference
         self.condition = condition
-        window = reference.window
-        self._high, self._low = run.sigma_at(window.start), run.sigma_at(window.end)
-        # The last level is what the last step leaves; no step begins there.
-        self.steps = [i for i, s in enumerate(run.sigmas[:-1]) if s > 0 and self.holds(s)]
-        self.at_end = self._low == 0 and run.sigmas[-1] == 0
-        self._total = len(run.sigmas) - 1
+        self.range = HostRange(reference, run)
         y_0 = fit_latent(reference.image, run.shape).to(run.device)
         mask = None if reference.mask is None else fit_mask(reference.mask, run.shape)
-        y_0, mask = dataclasses.replace(reference, image=run.latent_in(y_0), mask=mask).placed(
+        self.y_0, mask = dataclasses.replace(reference, image=run.latent_in(y_0), mask=mask).placed(
             run.shape, run.device
         )
-        self.y_0 = y_0
-        self.strength: float | Tensor = reference.weight
+        self._area: float | Tensor = 1.0
         for area in (mask, run.denoise_mask):
             # What inpainting keeps, ILVR leaves alone.
-            self.strength = self.strength if area is None else self.strength * area
-        self.lowpass = reference.lowpass
+            self._area = self._area if area is None else self._area * area
+        self._lowpass = reference.lowpass
 
     def __str__(self) -> str:
-        steps = f"steps {self.steps[0] + 1} to {self.steps[-1] + 1}" if self.steps else "no step"
-        end = " and the finished picture" if self.at_end else ""
-        return f"ILVR (N = {self.lowpass.factor:g}) matches {steps} of {self._total}{end}."
+        return str(self.range)
 
-    def holds(self, sigma: float) -> bool:
-        """Whether a state at this noise level is in the range."""
-        return self._low <= sigma <= self._high
-
-    def target(self, y: Tensor) -> tuple[LowPass, float | Tensor, Tensor]:
+    def target(self, weight: float, y: Tensor) -> tuple[LowPass, float | Tensor, Tensor]:
         """What :func:`merge` needs to match with ``y``."""
-        return self.lowpass, self.strength, y
+        return self._lowpass, weight * self._area, y
 
 
 class HostILVRRun:
@@ -123,7 +116,11 @@ class HostILVRRun:
             kind: HeldNoise(
                 SeededNoise((run.seed + SEED_OFFSET) % 2**64, run.device),
                 kind,
-                len(set().union(*(p.steps for p in self._in_state if p.condition.noise == kind))),
+                len(
+                    set().union(
+                        *(p.range.steps for p in self._in_state if p.condition.noise == kind)
+                    )
+                ),
             )
             for kind in {p.condition.noise for p in self._in_state}
         }
@@ -132,15 +129,17 @@ class HostILVRRun:
         """Eq. 8, with each reference at the noise level of ``step``."""
         targets = []
         for p in self._in_state:
-            if p.holds(step.sigma):
+            if weight := p.range.weight(step):
                 eps = self._noise[p.condition.noise](step.index, x_t.shape)
-                targets.append(p.target(step.noised(p.y_0, eps.to(x_t))))
+                targets.append(p.target(weight, step.noised(p.y_0, eps.to(x_t))))
         return merge(x_t, targets)
 
     def prediction(self, x_0: Tensor, x_t: Tensor, step: HostStep) -> Tensor:
         """x_0 + w phi(y_0 - x_0)."""
-        return merge(x_0, [p.target(p.y_0) for p in self._in_prediction if p.holds(step.sigma)])
+        weighted = ((p, p.range.weight(step)) for p in self._in_prediction)
+        return merge(x_0, [p.target(weight, p.y_0) for p, weight in weighted if weight])
 
     def end(self, x_0: Tensor) -> Tensor:
         """The last of eq. 8: the finished picture with the clean reference."""
-        return merge(x_0, [p.target(p.y_0) for p in self._in_state if p.at_end])
+        weighted = ((p, p.range.weight_at_end) for p in self._in_state)
+        return merge(x_0, [p.target(weight, p.y_0) for p, weight in weighted if weight])

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..ilvr_latent.images import Fit
 from ..ilvr_latent.lowpass import Kernel, LowPass
 from .fitting import fit_image, on_white
+from .schema import schema
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +24,9 @@ class ILVRReferenceEncode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Ids and input names are a promise: workflows rely on them."""
-        return io.Schema(
+        return schema(
             node_id="ILVRReferenceEncode",
+            search_aliases=["reference image", "vae encode", "resize to latent"],
             display_name="ILVR Reference (VAE Encode)",
             category="ILVR",
             description="Brings a picture to the size that is sampled and encodes it.",
@@ -85,8 +87,9 @@ class ILVRLowPassPreview(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Ids and input names are a promise: workflows rely on them."""
-        return io.Schema(
+        return schema(
             node_id="ILVRLowPassPreview",
+            search_aliases=["blur", "low frequencies", "downsample"],
             display_name="ILVR Low-Pass Preview",
             category="ILVR",
             description="Shows what of a reference the model will be held to.",

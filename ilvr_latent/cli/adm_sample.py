@@ -17,9 +17,9 @@ from ..adm import load_adm
 from ..adm.flags import MissingFlags
 from ..errors import InputError
 from ..files import output_folder
-from ..ilvr import Reference
 from ..images import read_image, save_png, to_images, to_tensor
 from ..noise import SeededNoise
+from ..reference import Reference
 from ..sampling import authors_window, sample
 from ..schedule import Schedule
 from .common import choose_device, progress

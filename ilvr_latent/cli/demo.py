@@ -14,11 +14,12 @@ from torch import Tensor
 
 from ..embedded import REFERENCES, load_embedded
 from ..files import output_folder
-from ..ilvr import Reference, Window
 from ..images import fit_to, read_image, save_png, to_images, to_tensor
 from ..lowpass import LowPass
+from ..reference import Reference
 from ..sampling import sample
 from ..sheet import Column, contact_sheet
+from ..window import Window
 from .common import Advance, choose_device, choose_dtype, progress
 
 if TYPE_CHECKING:

@@ -19,13 +19,15 @@ from ..adm import load_adm
 from ..embedded import PIXEL_MODEL
 from ..errors import InputError
 from ..files import output_folder
-from ..ilvr import Reference, Window
 from ..images import Fit, find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..lowpass import Kernel, LowPass
+from ..reference import Reference
 from ..reverse import Variance
 from ..sampling import sample
 from ..schedule import Schedule
 from ..sheet import Column, contact_sheet
+from ..weight import parse_weight
+from ..window import Window
 from .common import DTYPES, choose_device, choose_dtype, progress, report
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     factor_help = "N: larger leaves more to the model; several make several sets"
     add("--factor", nargs="+", type=float, required=True, metavar="N", help=factor_help)
     add("--kernel", choices=get_args(Kernel), default="cubic", help="of the low-pass filter")
-    add("--weight", type=float, default=1.0, help="0 (off) to 1 (the paper)")
+    weight_help = "0 (off) to 1 (the paper), or points over the window: 0:1,0.5:0.8,1:0"
+    add("--weight", default="1", help=weight_help)
     add("--start", type=float, help="where matching starts, 0 (default) = noisiest")
     add("--end", type=float, help="where it ends, 1 (default) = the finished picture")
     window = parser.add_mutually_exclusive_group()
@@ -99,6 +102,7 @@ class Job:
 def run(options: argparse.Namespace) -> None:
     """Check everything, then sample batch by batch, writing each picture when it is done."""
     window = _window(options)
+    weight = parse_weight(options.weight)
     for name in ("samples", "batch_size"):
         if getattr(options, name) < 1:
             flag = name.replace("_", "-")
@@ -115,7 +119,7 @@ def run(options: argparse.Namespace) -> None:
     side = model.config.image_size
     references = torch.cat([to_tensor(fit_to(p, (side, side), options.fit)) for p in pictures])
     schedule = Schedule(model.config.noise_schedule, model.config.diffusion_steps, options.steps)
-    Reference(references, options.factor[0], window, options.weight).matched_steps(schedule)
+    Reference(references, options.factor[0], window, weight).matched_steps(schedule)
 
     names = _unique_names(paths)
     made: dict[Job, Image.Image] = {}
@@ -129,7 +133,7 @@ def run(options: argparse.Namespace) -> None:
                     references[[job.reference for job in batch]],
                     batch[0].factor,
                     window=window,
-                    weight=options.weight,
+                    weight=weight,
                     kernel=options.kernel,
                 ),
                 steps=options.steps,
@@ -194,11 +198,13 @@ def _settings(
     options: argparse.Namespace, paths: Sequence[Path], job: Job | None
 ) -> dict[str, object]:
     kept = (
-        *("model", "flag", "fit", "kernel", "weight", "steps", "sampler", "eta", "variance"),
+        *("model", "flag", "fit", "kernel", "steps", "sampler", "eta", "variance"),
         *("space", "class_label"),
     )
     settings: dict[str, object] = {"ilvr": __version__}
     settings |= {name: getattr(options, name) for name in kept}
+    weight = parse_weight(options.weight)
+    settings["weight"] = weight if isinstance(weight, float) else str(weight)
     settings["window"] = dataclasses.asdict(_window(options))
     if job is None:
         return settings | {"factor": options.factor, "seed": options.seed}

@@ -22,6 +22,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+FIXTURES = ROOT / "tests" / "fixtures" / "workflows"
+FROZEN = [path for path in sorted(FIXTURES.glob("*/*.json")) if ".api" not in path.suffixes]
 COMFYUI = Path(os.environ.get("COMFYUI_PATH", "~/comfy/ComfyUI")).expanduser()
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 START_TIMEOUT, RUN_TIMEOUT = 180, 300
@@ -32,6 +34,7 @@ LOAD = """async (workflow) => {
         window.app.api.addEventListener(event, e => { window.outcome = [event, e.detail]; });
     await window.app.loadGraphData(workflow);
 }"""
+READY = "window.app?.graph && window.LiteGraph?.registered_node_types.ILVRApply !== undefined"
 MISSING = """window.app.graph._nodes.map(node => node.type)
     .filter(type => !(type in window.LiteGraph.registered_node_types))"""
 
@@ -89,10 +92,7 @@ def page(server: tuple[str, Path]) -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1700, "height": 1250})
         page.goto(server[0])
-        page.wait_for_function(
-            "window.app?.graph && window.LiteGraph?.registered_node_types.ILVRApply !== undefined",
-            timeout=START_TIMEOUT * 1000,
-        )
+        page.wait_for_function(READY, timeout=START_TIMEOUT * 1000)
         yield page
         browser.close()
 
@@ -115,6 +115,54 @@ def test_a_workflow_opens_and_runs(page: Any, server: tuple[str, Path], path: Pa
         with Image.open(picture) as image:
             low, high = image.convert("L").getextrema()
         assert high - low > 100
+
+
+def test_every_ilvr_apply_shows_the_steps_it_matches(page: Any) -> None:
+    """And what it shows is not saved with the workflow."""
+    path = ROOT / "workflows" / "two-references.json"
+    page.evaluate(LOAD, json.loads(path.read_text()))
+    page.keyboard.press("Escape")
+    page.locator('[data-testid="queue-button"] button').first.click()
+    page.wait_for_function("window.outcome !== null", timeout=RUN_TIMEOUT * 1000)
+    nodes = page.evaluate("""window.app.graph._nodes.filter(node => node.type === "ILVRApply").map(
+        node => [node.widgets.at(-1).value, node.serialize().widgets_values.length,
+                 node.widgets.length])""")
+    assert nodes == [["Matches steps 1 to 15 of 30.", 13, 14]] * 2
+
+
+@pytest.mark.parametrize("path", FROZEN, ids=lambda path: path.parent.name)
+def test_a_workflow_of_an_older_version_means_the_same(page: Any, path: Path) -> None:
+    """Values are saved by their place, so new inputs come after those that are there."""
+    page.evaluate(LOAD, json.loads(path.read_text()))
+    assert page.evaluate(MISSING) == []
+    prompt = page.evaluate("async () => (await window.app.graphToPrompt()).output")
+    wanted = json.loads(path.with_suffix(".api.json").read_text())
+    assert prompt.keys() == wanted.keys()
+    for node_id, node in wanted.items():
+        assert prompt[node_id]["inputs"] | node["inputs"] == prompt[node_id]["inputs"]
+    page.keyboard.press("Escape")
+    page.locator('[data-testid="queue-button"] button').first.click()
+    page.wait_for_function("window.outcome !== null", timeout=RUN_TIMEOUT * 1000)
+    event, detail = page.evaluate("window.outcome")
+    assert event == "execution_success", detail
+
+
+def test_the_nodes_speak_french(page: Any, server: tuple[str, Path]) -> None:
+    locale = "async language => window.app.extensionManager.setting.set('Comfy.Locale', language)"
+    page.evaluate(locale, "fr")
+    try:
+        page.reload()
+        page.wait_for_function(READY, timeout=START_TIMEOUT * 1000)
+        page.evaluate(LOAD, json.loads(FROZEN[-1].read_text()))
+        labels = page.evaluate("""window.app.graph._nodes.filter(node => node.type === "ILVRApply")
+            .map(node => node.widgets.find(widget => widget.name === "weight").label)""")
+        assert labels == ["poids", "poids"]
+        title = "window.LiteGraph.registered_node_types.ILVRApply.title"
+        assert page.evaluate(title) == "Appliquer ILVR"
+    finally:
+        page.evaluate(locale, "en")
+        page.reload()
+        page.wait_for_function(READY, timeout=START_TIMEOUT * 1000)
 
 
 def test_the_help_page_of_every_node_is_served(server: tuple[str, Path]) -> None:

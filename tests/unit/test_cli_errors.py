@@ -28,6 +28,8 @@ BAD_OPTIONS: list[tuple[list[str], str]] = [
     (["--kernel", "sharp"], "'sharp'"),
     (["--weight", "1.5"], "1.5"),
     (["--weight", "nan"], "nan"),
+    (["--weight", "half"], "half"),
+    (["--weight", "0:1,1:2"], "weight is 2.0"),
     (["--start", "0.8", "--end", "0.2"], "0.8"),
     (["--start", "-0.1"], "-0.1"),
     (["--end", "0.5", "--step-range", "0", "1"], "--step-range"),

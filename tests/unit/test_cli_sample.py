@@ -52,6 +52,18 @@ def test_a_picture_for_each_reference_factor_and_seed_and_a_sheet(
         assert sheet.height > 3 * 128
 
 
+def test_a_weight_that_changes_is_sampled_with_and_written_down(
+    sampling: Command, output: Path
+) -> None:
+    made = {}
+    for weight in ("0:1,1:0", "0:1,0.5:1,0.5:0,1:0", "1"):
+        assert sampling("--weight", weight).status == 0
+        made[weight] = pixels(output / "a_N4_seed0.png").tobytes()
+        if ":" in weight:
+            assert text_of(output / "a_N4_seed0.png")["weight"] == weight.replace(",", ", ")
+    assert len(set(made.values())) == 3
+
+
 def test_the_settings_are_written_into_each_picture(sampling: Command, output: Path) -> None:
     sampling("--seed", 7, "--weight", 0.5, "--end", 0.9, "--space", "prediction")
     settings = text_of(output / "b_N4_seed8.png")

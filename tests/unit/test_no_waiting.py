@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ilvr_latent import RecordedNoise, Reference, Window, sample
+from ilvr_latent import RecordedNoise, Reference, WeightSchedule, Window, sample
 
 if TYPE_CHECKING:
     from tests.conftest import MixtureDenoiser
@@ -58,9 +58,10 @@ class Recorded(RecordedNoise):
 
 def two_references(pictures: Callable[..., Tensor]) -> list[Reference]:
     a, b = pictures(2, seed=9)[:, None]
+    falling = WeightSchedule.ramp(0.8, 0.2, "cosine")
     left = torch.zeros(1, 1, 16, 16)
     left[..., :8] = 1
-    return [Reference(a, 4, Window(0, 0.8)), Reference(b, 3.5, mask=left, weight=0.5)]
+    return [Reference(a, 4, Window(0, 0.8)), Reference(b, 3.5, mask=left, weight=falling)]
 
 
 SETTINGS: list[dict[str, Any]] = [

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 SHAPE = (1, 4, 16, 16)
 SPREAD = 0.5
+# The pictures of the other prompt, relative to those of the first.
+OTHER = -0.5
 FORMS = {
     "eps": comfy.model_base.ModelType.EPS,
     "v": comfy.model_base.ModelType.V_PREDICTION,
@@ -69,10 +71,21 @@ class MixtureModel(comfy.model_base.BaseModel):
         self.diffusion_model.dtype = torch.float32
         self.calls: list[float] = []
 
-    def _apply_model(self, x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def _apply_model(
+        self,
+        x: Tensor,
+        t: Tensor,
+        c_concat: Tensor | None = None,
+        c_crossattn: Tensor | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Tensor:
         self.calls.append(float(t[0]))
         a = 1 - t if self.form == "flow" else torch.ones_like(t)
         x_0 = expected_x_0(x, t, a, self.means).to(x)
+        if c_crossattn is not None and bool(c_crossattn.any()):
+            other = expected_x_0(x, t, a, OTHER * self.means).to(x)
+            x_0 = torch.where(c_crossattn.flatten(1).any(1).reshape(-1, 1, 1, 1), other, x_0)
         # As the network would say it, so that the host's own conversion is part of the run.
         sigma = t.reshape(-1, *[1] * (x.ndim - 1))
         if self.form == "v":
@@ -88,9 +101,9 @@ def mixture(form: str, shape: tuple[int, ...] = SHAPE) -> comfy.model_patcher.Mo
     return comfy.model_patcher.ModelPatcher(MixtureModel(form, shape), device, device)
 
 
-def conditioning() -> list[Any]:
-    """What a text encoder would give."""
-    return [[torch.zeros(1, 1, 8), {}]]
+def conditioning(prompt: int = 0) -> list[Any]:
+    """What a text encoder would give; any prompt but 0 asks for the other pictures."""
+    return [[torch.full((1, 1, 8), float(prompt)), {}]]
 
 
 def sampled(

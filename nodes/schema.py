@@ -1,0 +1,20 @@
+"""The schema of a node, with what newer versions of ComfyUI know of one."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from comfy_api.latest import io
+
+
+def schema(*, search_aliases: list[str], **fields: Any) -> io.Schema:
+    """A node's schema.
+
+    Args:
+        search_aliases: other words that the node is found by, where the host can.
+        **fields: as of ``io.Schema``.
+    """
+    if "search_aliases" in {field.name for field in dataclasses.fields(io.Schema)}:
+        fields["search_aliases"] = search_aliases
+    return io.Schema(**fields)
