@@ -7,6 +7,7 @@ trained one it is told a timestep, and finds the noise level by the convention o
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -22,6 +23,7 @@ SPREAD = 0.5
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
+@functools.cache
 def centres() -> Tensor:
     """Three smooth pictures (3, C, H, W)."""
     generator = torch.Generator().manual_seed(5)
