@@ -187,4 +187,5 @@ def _batch_normalised(vae: Any, latent: Tensor) -> Tensor:
     latent = rearrange(latent, "b c (h p) (w q) -> b (c p q) h w", p=2, q=2)
     mean, variance = vae.bn.running_mean.to(latent), vae.bn.running_var.to(latent)
     deviation = (variance + vae.config.batch_norm_eps).sqrt()
-    return (latent - mean.view(1, -1, 1, 1)) / deviation.view(1, -1, 1, 1)
+    normalised: Tensor = (latent - mean.view(1, -1, 1, 1)) / deviation.view(1, -1, 1, 1)
+    return normalised

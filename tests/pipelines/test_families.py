@@ -76,7 +76,7 @@ def test_the_reference_is_followed_and_weight_zero_is_the_pipeline_alone(made: M
 
 def test_the_latent_is_the_one_that_the_pipeline_decodes(made: Made) -> None:
     """Encoding what the pipeline makes of a latent is the VAE's own round trip."""
-    pipe, options, size = made
+    pipe, _, size = made
     reference = encode_reference(pipe, torch.zeros(1, 3, *size))
     vae = pipe.vae
     mean = getattr(vae.config, "latents_mean", None)
@@ -101,9 +101,11 @@ def test_two_references_for_a_batch_and_another_size(made: Made) -> None:
         [a_reference(pipe, (size[0], 48)).image, -a_reference(pipe, (size[0], 48)).image]
     )
     callback = ILVRCallback(pipe, Reference(both, 4, kernel="box"), seed=[5, 6])
-    out = pictures(
-        sampled(pipe, options, num_images_per_prompt=2, callback_on_step_end=callback), both
-    )
+    more = {"num_images_per_prompt": 2}
+    if "3" in type(pipe).__name__:  # it repeats none of the embeddings that it is given
+        options = {k: torch.cat([v, v]) if "embeds" in k else v for k, v in options.items()}
+        more = {}
+    out = pictures(sampled(pipe, options, **more, callback_on_step_end=callback), both)
     assert (PHI(out) - PHI(both)).abs().max() < 1e-3 * both.abs().max()
 
 

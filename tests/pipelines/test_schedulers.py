@@ -99,7 +99,7 @@ def test_predictions_are_matched_before_the_solver_takes_them(
 
 def test_weight_zero_is_the_pipeline_alone(pipe: ExactPipeline, plain: Tensor) -> None:
     for space in ("state", "prediction"):
-        out = guided(pipe, Reference(draw(4), N, weight=0.0), space)  # type: ignore[arg-type]
+        out = guided(pipe, Reference(draw(4), N, weight=0.0), space)
         assert torch.equal(out, plain)
 
 

@@ -210,7 +210,7 @@ def cases() -> list[Case]:
     found = [(name, prediction) for name in DISCRETE for prediction in ("epsilon", "v_prediction")]
     found += [(name, "flow") for name in (*BOTH, *FLOW)]
     found += [(name, "epsilon") for name in WRAPPED]
-    every = [(name, prediction, {}) for name, prediction in found] + list(VARIANTS)
+    every: list[Case] = [(name, prediction, {}) for name, prediction in found] + list(VARIANTS)
     return [case for case in every if available(case[0])]
 
 

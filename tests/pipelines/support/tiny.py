@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -131,7 +133,8 @@ def pixart() -> Family:
     ).eval()  # fmt: skip
     pipe = diffusers.PixArtSigmaPipeline(
         vae=kl_vae(), transformer=transformer,
-        scheduler=diffusers.DPMSolverMultistepScheduler(**SCALED), text_encoder=None, tokenizer=None,
+        scheduler=diffusers.DPMSolverMultistepScheduler(**SCALED),
+        text_encoder=None, tokenizer=None,
     )  # fmt: skip
     options = {
         "prompt": None,
@@ -177,3 +180,32 @@ def family(name: str) -> Family:
     pipe, options = FAMILIES[name]()
     pipe.set_progress_bar_config(disable=True)
     return pipe, options
+
+
+WORDS = ("a", "red", "cat", "dog")
+
+
+def saved_sd(folder: Path) -> Path:
+    """A StableDiffusionPipeline on disk, with a text encoder and a tokenizer of four words."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    letters = sorted({letter for word in WORDS for letter in word})
+    merges = ["r e", "re d</w>", "c a", "ca t</w>", "d o", "do g</w>"]
+    parts = [*letters, *(f"{letter}</w>" for letter in letters)]
+    parts += [merge.replace(" ", "") for merge in merges]
+    parts += ["<|startoftext|>", "<|endoftext|>"]
+    tokens = {part: number for number, part in enumerate(parts)}
+    (folder / "vocab.json").write_text(json.dumps(tokens))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+    tokenizer = CLIPTokenizer(
+        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=16
+    )
+    config = CLIPTextConfig(
+        vocab_size=len(tokens), hidden_size=WIDTH, intermediate_size=WIDTH, num_hidden_layers=1,
+        num_attention_heads=2, max_position_embeddings=16, projection_dim=WIDTH,
+        bos_token_id=len(tokens) - 2, eos_token_id=len(tokens) - 1, pad_token_id=len(tokens) - 1,
+    )  # fmt: skip
+    pipe, _ = family("sd")
+    pipe.register_modules(text_encoder=CLIPTextModel(config).eval(), tokenizer=tokenizer)
+    pipe.save_pretrained(folder / "sd")
+    return folder / "sd"
