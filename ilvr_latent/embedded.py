@@ -41,14 +41,11 @@ def load_embedded_pipeline(
     Raises:
         InputError: this copy of the package came without it.
     """
-    from diffusers import StableDiffusionPipeline
+    from .pipelines.load import from_folder
 
     if not (LATENT_MODEL / "model_index.json").is_file():
         raise InputError(
             f"The embedded latent model is not at {str(LATENT_MODEL)!r}; install the package "
             "again, or give a pipeline of yours."
         )
-    pipe = StableDiffusionPipeline.from_pretrained(
-        str(LATENT_MODEL), local_files_only=True, torch_dtype=dtype or torch.float32
-    )
-    return pipe.to(device)
+    return from_folder(LATENT_MODEL, dtype).to(device)

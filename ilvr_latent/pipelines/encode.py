@@ -178,7 +178,7 @@ def _of_channels(vae: Any, name: str, latent: Tensor) -> Tensor | None:
     """Numbers for each channel, from the VAE's configuration or its buffers."""
     found = vae.config.get(name)
     if found is None:
-        found = getattr(vae, name, None)
+        found = dict(vae.named_buffers(recurse=False)).get(name)
     return None if found is None else torch.as_tensor(found).to(latent).view(1, -1, 1, 1)
 
 

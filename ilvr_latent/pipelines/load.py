@@ -38,7 +38,7 @@ def load_pipeline(
     if source == "embedded":
         pipe = load_embedded_pipeline(dtype=dtype)
     elif path.is_dir():
-        pipe = _from_folder(path, dtype)
+        pipe = from_folder(path, dtype)
     elif path.is_file():
         pipe = _from_file(path, dtype)
     else:
@@ -55,7 +55,12 @@ def load_pipeline(
     return pipe.to(device)
 
 
-def _from_folder(path: Path, dtype: torch.dtype | None) -> Any:
+def from_folder(path: Path, dtype: torch.dtype | None) -> Any:
+    """A pipeline from the folder that ``save_pretrained`` wrote, on the CPU.
+
+    Raises:
+        InputError: the folder is none, or is not whole.
+    """
     if not (path / "model_index.json").is_file():
         raise InputError(
             f"The folder {str(path)!r} has no model_index.json, so it is no diffusers pipeline; "
@@ -63,13 +68,19 @@ def _from_folder(path: Path, dtype: torch.dtype | None) -> Any:
         )
     try:
         return diffusers.DiffusionPipeline.from_pretrained(
-            str(path), local_files_only=True, torch_dtype=dtype or torch.float32
+            str(path), local_files_only=True, **_precision(dtype)
         )
     except UNREADABLE as error:
         raise InputError(
             f"The pipeline in {str(path)!r} is not whole ({_first_line(error)}); put the missing "
             "files there, nothing is downloaded."
         ) from error
+
+
+def _precision(dtype: torch.dtype | None) -> dict[str, torch.dtype]:
+    """The argument that diffusers takes for it, which newer versions call ``dtype``."""
+    newer = hasattr(diffusers.utils.deprecation_utils, "_resolve_dtype")
+    return {"dtype" if newer else "torch_dtype": dtype or torch.float32}
 
 
 def _from_file(path: Path, dtype: torch.dtype | None) -> Any:
@@ -101,7 +112,7 @@ def _from_file(path: Path, dtype: torch.dtype | None) -> Any:
         ) from None
     try:
         return getattr(diffusers, name).from_single_file(
-            str(path), config=str(folder), local_files_only=True, torch_dtype=dtype or torch.float32
+            str(path), config=str(folder), local_files_only=True, **_precision(dtype)
         )
     except UNREADABLE as error:
         raise InputError(

@@ -173,3 +173,36 @@ def test_a_single_file_says_what_it_would_download(
     assert status == 2
     assert "needs the configuration and tokenizer of" in err
     assert err.count("\n") == 1
+
+
+def test_a_lora_changes_the_picture_and_one_for_another_model_is_refused(
+    sample: Command, folder: Path, tmp_path: Path
+) -> None:
+    peft = pytest.importorskip("peft")
+    import diffusers
+    import torch
+    from safetensors.torch import save_file
+
+    pipe = diffusers.StableDiffusionPipeline.from_pretrained(folder, local_files_only=True)
+    pipe.unet.add_adapter(peft.LoraConfig(r=2, target_modules=["to_v"], init_lora_weights=False))
+    layers = peft.get_peft_model_state_dict(pipe.unet)
+    pipe.save_lora_weights(tmp_path / "lora", unet_lora_layers=layers)
+    save_file({"other": torch.zeros(1)}, tmp_path / "bad.safetensors")
+    assert sample()[0] == 0
+    before = pixels(tmp_path / "out" / "a_N4_seed0.png")
+    status, _, err = sample("--lora", tmp_path / "lora" / "pytorch_lora_weights.safetensors")
+    assert (status, err) == (0, "")
+    assert (pixels(tmp_path / "out" / "a_N4_seed0.png") != before).any()
+    status, _, err = sample("--lora", tmp_path / "bad.safetensors")
+    assert status == 2
+    assert "does not fit StableDiffusionPipeline" in err
+
+
+def test_a_lora_without_peft_says_what_to_install(
+    sample: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffusers.utils.is_peft_available", lambda: False)
+    (tmp_path / "lora.safetensors").write_bytes(b"")
+    status, _, err = sample("--lora", tmp_path / "lora.safetensors")
+    assert status == 2
+    assert "pip install peft" in err
