@@ -10,6 +10,7 @@ Tables are in float64: in fp32 they cost 2.6e-4 in the picture.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -152,6 +153,17 @@ class Schedule:
             for i, (t, a) in enumerate(zip(timesteps, a_bar, strict=True))
         )
         self.a_bar: tuple[float, ...] = tuple(a_bar)
+
+    @classmethod
+    def of(cls, steps: Sequence[Step]) -> Schedule:
+        """A schedule whose steps another sampler has chosen, in any scale of the state.
+
+        alpha-bar is then the share of the picture in the state's variance.
+        """
+        schedule = cls.__new__(cls)
+        schedule.steps = tuple(steps)
+        schedule.a_bar = tuple(s.alpha**2 / (s.alpha**2 + s.sigma**2) for s in steps)
+        return schedule
 
     def __len__(self) -> int:
         return len(self.steps)

@@ -47,7 +47,9 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
 @torch.inference_mode()
 def reconstructed(pipe: StableDiffusionPipeline, images: Tensor) -> Tensor:
     """Encoded and decoded, a few at a time."""
-    parts = [pipe.vae.decode(pipe.vae.encode(part).latents).sample for part in images.split(8)]
+    parts = [
+        pipe.vae.decode(pipe.vae.encode(part).latents).sample for part in torch.split(images, 8)
+    ]
     return torch.cat(parts).clamp(-1, 1)
 
 
@@ -58,7 +60,7 @@ def velocity_error(
     """Mean squared error of the predicted v at a few timesteps, each picture with its name."""
     a_bars = alphas_cumprod("scaled_linear", 1000).float()
     generator = Generator().manual_seed(0)
-    x_0 = torch.cat([pipe.vae.encode(part).latents for part in images.split(8)])
+    x_0 = torch.cat([pipe.vae.encode(part).latents for part in torch.split(images, 8)])
     x_0 = x_0 * pipe.vae.config.scaling_factor
     states, _ = pipe.encode_prompt(prompts, "cpu", 1, False)
     errors = {}
@@ -79,7 +81,8 @@ def drawn(pipe: StableDiffusionPipeline, prompts: list[str], guidance_scale: flo
         generator=[Generator().manual_seed(k) for k in range(len(prompts))],
         output_type="pt",
     )
-    return 2 * made.images - 1
+    x: Tensor = 2 * made.images - 1
+    return x
 
 
 def main() -> None:

@@ -8,30 +8,25 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from .. import __version__
-from ..adm import load_adm
-from ..embedded import PIXEL_MODEL
 from ..errors import InputError
 from ..files import output_folder
 from ..images import Fit, find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..lowpass import Kernel, LowPass
-from ..reference import Reference
 from ..reverse import Variance
-from ..sampling import sample
-from ..schedule import Schedule
 from ..sheet import Column, contact_sheet
-from ..weight import parse_weight
+from ..weight import WeightSchedule, parse_weight
 from ..window import Window
-from .common import DTYPES, choose_device, choose_dtype, progress, report
-
-if TYPE_CHECKING:
-    from ..adm.unet import ADM
+from . import pipeline_pictures
+from .common import DTYPES, choose_device, progress, report
+from .pictures import ADMPictures, PictureMaker
+from .pipeline_pictures import PipelinePictures
 
 HELP = "Make pictures that keep a reference's layout and colours (ILVR)."
 EXAMPLE = "ilvr sample --model embedded --reference apple.png --factor 4 8 --samples 4 --output out"
@@ -41,7 +36,7 @@ ROWS_OF_A_SHEET = 24
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
-    add("--model", default="embedded", help="'embedded' or a guided-diffusion checkpoint")
+    add("--model", help="'embedded' (default) or a guided-diffusion checkpoint")
     flag_help = "a flag the checkpoint can't tell, such as num_head_channels=64; may be repeated"
     add("--flag", action="append", default=[], metavar="NAME=VALUE", help=flag_help)
     add("--reference", nargs="+", required=True, metavar="PATH", help="pictures, folders or globs")
@@ -76,18 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dtype", choices=("auto", *DTYPES), default="auto")
     add("--output", type=Path, required=True, metavar="DIR")
     add("--json", action="store_true", help="print one JSON object")
-
-
-def parse_flags(pairs: Sequence[str]) -> dict[str, str]:
-    """NAME=VALUE pairs as a dict.
-
-    Raises:
-        InputError: a pair has no '='.
-    """
-    for pair in pairs:
-        if "=" not in pair:
-            raise InputError(f"--flag is {pair!r}; write NAME=VALUE, such as num_heads=4.")
-    return dict(pair.split("=", 1) for pair in pairs)
+    pipeline_pictures.add_arguments(parser)
 
 
 @dataclass(frozen=True)
@@ -114,43 +98,25 @@ def run(options: argparse.Namespace) -> None:
     pictures = [read_image(path) for path in paths]
     output_folder(options.output)
 
-    device = choose_device(options.device)
-    model = _load(options, device)
-    side = model.config.image_size
-    references = torch.cat([to_tensor(fit_to(p, (side, side), options.fit)) for p in pictures])
-    schedule = Schedule(model.config.noise_schedule, model.config.diffusion_steps, options.steps)
-    Reference(references, options.factor[0], window, weight).matched_steps(schedule)
+    maker = _maker(options, window, weight)
+    references = torch.cat([to_tensor(fit_to(p, maker.size, options.fit)) for p in pictures])
+    maker.check(references, options.factor[0])
 
     names = _unique_names(paths)
     made: dict[Job, Image.Image] = {}
     files: list[str] = []
     batches = list(_batches(options, len(paths)))
-    with progress("sampling", len(schedule) * len(batches)) as advance:
+    with progress("sampling", maker.calls * len(batches)) as advance:
         for batch in batches:
-            x = sample(
-                model,
-                Reference(
-                    references[[job.reference for job in batch]],
-                    batch[0].factor,
-                    window=window,
-                    weight=weight,
-                    kernel=options.kernel,
-                ),
-                steps=options.steps,
-                sampler=options.sampler,
-                eta=options.eta,
-                variance=None if options.variance == "auto" else options.variance,
-                space=options.space,
-                class_labels=options.class_label,
-                seed=[options.seed + job.k for job in batch],
-                callback=lambda step, x: advance(),
-            )
-            for job, picture in zip(batch, to_images(x), strict=True):
+            of_batch = references[[job.reference for job in batch]]
+            seeds = [options.seed + job.k for job in batch]
+            results = maker.make(of_batch, batch[0].factor, seeds, advance)
+            for job, picture in zip(batch, results, strict=True):
                 made[job] = picture
                 name = f"{names[job.reference]}_N{job.factor:g}_seed{options.seed + job.k}.png"
                 save_png(picture, options.output / name, _settings(options, paths, job))
                 files.append(str(options.output / name))
-    sheets = _write_sheets(options, references, names, made)
+    sheets = _write_sheets(options, references, names, made, maker.cell)
     report(
         options.json,
         {"files": files, "sheets": sheets, "settings": _settings(options, paths, None)},
@@ -172,10 +138,27 @@ def _window(options: argparse.Namespace) -> Window:
     return Window(**fraction)
 
 
-def _load(options: argparse.Namespace, device: torch.device) -> ADM:
-    path = PIXEL_MODEL if options.model == "embedded" else options.model
-    dtype = choose_dtype(options.dtype, device)
-    return load_adm(path, device=device, dtype=dtype, **parse_flags(options.flag))
+def _maker(
+    options: argparse.Namespace, window: Window, weight: float | WeightSchedule
+) -> PictureMaker:
+    given = [name for name in pipeline_pictures.OPTIONS if getattr(options, name) is not None]
+    if options.pipeline is None and given:
+        raise InputError(f"--{given[0].replace('_', '-')} belongs to --pipeline; give one.")
+    own: dict[str, object] = {
+        "model": None, "flag": [], "class_label": None, "variance": "auto", "sampler": "ddpm",
+    }  # fmt: skip
+    changed = [name for name, default in own.items() if getattr(options, name) != default]
+    if options.pipeline is not None and changed:
+        option = f"--{changed[0].replace('_', '-')}"
+        raise InputError(
+            f"{option} is for guided-diffusion checkpoints and --pipeline is another model; "
+            "leave one of them out."
+        )
+    if options.pipeline is None:
+        options.model = options.model or "embedded"
+    device = choose_device(options.device)
+    kind = ADMPictures if options.pipeline is None else PipelinePictures
+    return kind(options, window, weight, device)
 
 
 def _batches(options: argparse.Namespace, references: int) -> Iterator[list[Job]]:
@@ -197,10 +180,11 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
 def _settings(
     options: argparse.Namespace, paths: Sequence[Path], job: Job | None
 ) -> dict[str, object]:
-    kept = (
-        *("model", "flag", "fit", "kernel", "steps", "sampler", "eta", "variance"),
-        *("space", "class_label"),
-    )
+    kept = ["fit", "kernel", "steps", "space"]
+    if options.pipeline is None:
+        kept += ["model", "flag", "sampler", "eta", "variance", "class_label"]
+    else:
+        kept += ["pipeline", *pipeline_pictures.OPTIONS]
     settings: dict[str, object] = {"ilvr": __version__}
     settings |= {name: getattr(options, name) for name in kept}
     weight = parse_weight(options.weight)
@@ -220,6 +204,7 @@ def _write_sheets(
     references: Tensor,
     names: Sequence[str],
     made: dict[Job, Image.Image],
+    cell: int,
 ) -> list[str]:
     """Contact sheets of reference, low-pass and samples, a row for each reference."""
     columns = [Column("reference")]
@@ -233,7 +218,8 @@ def _write_sheets(
     for r in range(len(names)):
         row: list[Image.Image | None] = list(to_images(references[r : r + 1]))
         for factor in options.factor:
-            row += to_images(LowPass(factor, options.kernel)(references[r : r + 1]))
+            lowpass = LowPass(factor * cell, options.kernel)
+            row += to_images(lowpass(references[r : r + 1]))
             row += [made[Job(r, factor, k)] for k in range(options.samples)]
         rows.append(row)
     written = []
