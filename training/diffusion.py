@@ -26,6 +26,15 @@ def min_snr_weight(a_bar: Tensor, gamma: float = 5.0) -> Tensor:
     return snr.clamp(max=gamma) / (snr + 1)
 
 
+def capped_weight(a_bar: Tensor, gamma: float = 5.0) -> Tensor:
+    """Loss weight for v-prediction, min(snr + 1, gamma) / (snr + 1).
+
+    At high noise Min-SNR goes to zero, and with it what is learned of the layout, which is what a
+    prompt decides first. Here the error of x_0 counts there too.
+    """
+    return (gamma * (1 - a_bar)).clamp(max=1)
+
+
 def learning_rate_factor(progress: float, step: int, *, warm_up: int, decay: float) -> float:
     """Linear warm-up, flat, then a cosine to 2 % over the last ``decay`` of the run."""
     start = 1 - decay

@@ -8,6 +8,7 @@ The folder has diffusers' layout, so that `StableDiffusionPipeline.from_pretrain
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -67,6 +68,13 @@ def prefix_text_encoder(file: Path) -> None:
     )
 
 
+def drop_derived_setting(file: Path) -> None:
+    """Drop what AutoencoderTiny writes and then warns of when it reads it."""
+    config = json.loads(file.read_text())
+    del config["block_out_channels"]
+    file.write_text(json.dumps(config, indent=2) + "\n")
+
+
 def main() -> None:
     """Replace the folder by the last checkpoints' weights."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -81,6 +89,7 @@ def main() -> None:
         shutil.rmtree(folder / "tokenizer")
         shutil.copytree(options.cache / "tokenizer", folder / "tokenizer")
         prefix_text_encoder(folder / "text_encoder" / "model.safetensors")
+        drop_derived_setting(folder / "vae" / "config.json")
         shutil.rmtree(options.output, ignore_errors=True)
         folder.replace(options.output)
     size = sum(file.stat().st_size for file in options.output.rglob("*") if file.is_file())

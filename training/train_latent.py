@@ -16,7 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ilvr_latent.schedule import alphas_cumprod
 from training import captions, data, latents
-from training.diffusion import min_snr_weight, noised, velocity
+from training.diffusion import capped_weight, noised, velocity
 from training.loop import Recipe, options, train
 
 RECIPE = Recipe(
@@ -109,7 +109,7 @@ def main() -> None:
         a_bar = a_bars[t]
         v = model(noised(x_0, eps, a_bar), t, tokens)
         error = (v - velocity(x_0, eps, a_bar)).square().mean(dim=(1, 2, 3))
-        weighted: Tensor = (min_snr_weight(a_bar) * error).mean()
+        weighted: Tensor = (capped_weight(a_bar) * error).mean()
         return weighted
 
     train(build(len(tokenizer)), loss, RECIPE, images=chosen.images, cache=chosen.cache)

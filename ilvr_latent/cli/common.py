@@ -87,3 +87,14 @@ def progress(description: str, total: int) -> Iterator[Advance]:
 def report(as_json: bool, record: dict[str, object], text: str) -> None:
     """One JSON object and nothing else, or words for a person, on standard output."""
     print(json.dumps(record, indent=2) if as_json else text)
+
+
+def quiet_diffusers() -> None:
+    """Their warnings would stand among ours; what matters here is an error, or said by us."""
+    import diffusers
+    import transformers
+
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()

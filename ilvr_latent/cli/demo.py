@@ -1,4 +1,4 @@
-"""``ilvr demo``: two figures from the embedded model, with nothing downloaded."""
+"""``ilvr demo``: three figures from the embedded models, with nothing downloaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..embedded import REFERENCES, load_embedded
+from ..embedded import REFERENCES, load_embedded, load_embedded_pipeline
 from ..files import output_folder
 from ..images import fit_to, read_image, save_png, to_images, to_tensor
 from ..lowpass import LowPass
@@ -20,12 +20,13 @@ from ..reference import Reference
 from ..sampling import sample
 from ..sheet import Column, contact_sheet
 from ..window import Window
-from .common import Advance, choose_device, choose_dtype, progress
+from . import demo_latent
+from .common import Advance, choose_device, choose_dtype, progress, quiet_diffusers
 
 if TYPE_CHECKING:
     from ..adm.unet import ADM
 
-HELP = "Make two figures that show what ILVR does: the factor N, and the conditioning range."
+HELP = "Make three figures that show what ILVR does: the factor N, the range, and a prompt."
 EXAMPLE = "ilvr demo --output demo-output"
 
 FACTORS = (2.0, 4.0, 8.0, 16.0)
@@ -91,14 +92,21 @@ def run(options: argparse.Namespace) -> None:
     started = time.monotonic()
     folder = output_folder(options.output)
     device = choose_device(options.device)
-    model = load_embedded(device=device, dtype=choose_dtype("auto", device))
-    calls = int(STEPS) * (len(FACTORS) + len(RANGES))
+    dtype = choose_dtype("auto", device)
+    model = load_embedded(device=device, dtype=dtype)
+    quiet_diffusers()
+    pipe = load_embedded_pipeline(device=device, dtype=dtype)
+    pipe.set_progress_bar_config(disable=True)
+    calls = int(STEPS) * (len(FACTORS) + len(RANGES)) + demo_latent.CALLS
     with progress("demo", calls) as advance:
         save_png(factor_figure(model, advance), folder / "factor.png")
         save_png(range_figure(model, advance), folder / "range.png")
+        latent = demo_latent.latent_figure(pipe, advance, cell=CELL)
+        save_png(latent, folder / "latent.png")
     print(f"Made on {device} in {time.monotonic() - started:.0f} s:")
     print(f"  {folder / 'factor.png'}  reference, its low-pass, samples: larger N, more freedom")
     print(f"  {folder / 'range.png'}   the same N, matching stopped earlier and earlier")
+    print(f"  {folder / 'latent.png'}  in latent space: what N leaves free follows a prompt")
     print("Try next, with a picture of yours:")
     print("  .venv/bin/ilvr sample --reference PICTURE --factor 4 8 --samples 4 --output out")
 

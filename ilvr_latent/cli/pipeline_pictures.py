@@ -18,7 +18,7 @@ from ..images import to_images
 from ..reference import Reference
 from ..weight import WeightSchedule
 from ..window import Window
-from .common import Advance, choose_dtype
+from .common import Advance, choose_dtype, quiet_diffusers
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class PipelinePictures:
         steps = _whole(options.steps)
         if options.strength is not None and not 0 < options.strength <= 1:
             raise InputError(f"--strength is {options.strength}; use more than 0, up to 1.")
-        _quiet()
+        quiet_diffusers()
         from ..pipelines import default_size
         from ..pipelines.load import add_lora, exchange_scheduler, load_pipeline
 
@@ -155,17 +155,6 @@ def _whole(steps: str) -> int:
     if not steps.isdecimal() or int(steps) < 1:
         raise InputError(f"--steps is {steps!r}; with --pipeline, use a whole number such as 30.")
     return int(steps)
-
-
-def _quiet() -> None:
-    """Their warnings would stand among ours; what matters here is an error, or said by us."""
-    import diffusers
-    import transformers
-
-    diffusers.utils.logging.set_verbosity_error()
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
 
 
 def _from_images(pipe: Any) -> Any:
