@@ -68,11 +68,17 @@ def prefix_text_encoder(file: Path) -> None:
     )
 
 
-def drop_derived_setting(file: Path) -> None:
-    """Drop what AutoencoderTiny writes and then warns of when it reads it."""
+def change_setting(file: Path, name: str, value: str | None) -> None:
+    """Set one value of a configuration, or drop it.
+
+    transformers 5 loads a text encoder in the precision that its configuration names, the rest of
+    the pipeline is loaded in fp32; AutoencoderTiny warns of a value that it wrote itself.
+    """
     config = json.loads(file.read_text())
-    del config["block_out_channels"]
-    file.write_text(json.dumps(config, indent=2) + "\n")
+    del config[name]
+    if value is not None:
+        config[name] = value
+    file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def main() -> None:
@@ -89,7 +95,8 @@ def main() -> None:
         shutil.rmtree(folder / "tokenizer")
         shutil.copytree(options.cache / "tokenizer", folder / "tokenizer")
         prefix_text_encoder(folder / "text_encoder" / "model.safetensors")
-        drop_derived_setting(folder / "vae" / "config.json")
+        change_setting(folder / "text_encoder" / "config.json", "dtype", "float32")
+        change_setting(folder / "vae" / "config.json", "block_out_channels", None)
         shutil.rmtree(options.output, ignore_errors=True)
         folder.replace(options.output)
     size = sum(file.stat().st_size for file in options.output.rglob("*") if file.is_file())
