@@ -4,7 +4,8 @@
 
 Names come from unicode-emoji-json, keywords from emojilib (both MIT). A word list of about three
 thousand byte-pair tokens is enough for them; CLIP's own has 49 thousand, which would be larger
-than the rest of the model.
+than the rest of the model. Letters are numbered in no fixed order, so a tokenizer belongs to the
+run that was trained with it.
 """
 
 from __future__ import annotations
