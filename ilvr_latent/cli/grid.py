@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ..axis import Axis, Reader, check_apart, one_of, parse_axis
 from ..files import output_folder
 from ..images import find_one_image, fit_to, save_png, to_images, to_tensor
 from ..lowpass import LowPass
-from ..sheet import Column, contact_sheet
+from ..sheet import grid_sheet
 from . import settings
 from .common import output_png, progress, report
 from .pictures import PictureMaker, load_maker
@@ -33,7 +33,6 @@ AXES = (
     *("kernel", "space", "reference_noise", "class_label"),
     *("prompt", "negative_prompt", "guidance_scale", "strength", "scheduler"),
 )
-GAP = 20
 SMALLEST_CELL, LARGEST_CELL = 128, 256
 
 
@@ -164,24 +163,24 @@ def _sheet(
     maker: PictureMaker,
 ) -> Image.Image:
     """The reference, what of it is matched where that is the same along a row, and the cells."""
-    shown: list[list[Image.Image | None]] = [
-        [made[row, column] for column in range(len(columns))] for row in range(len(rows))
-    ]
-    heads = [
-        Column(label, GAP if k == 0 else 6, columns.name.replace("_", " "))
-        for k, label in enumerate(columns.column_labels)
-    ]
+    pictures = [[made[row, column] for column in range(len(columns))] for row in range(len(rows))]
+    shown = to_images(reference)[0]
+    leading: dict[str, Sequence[Image.Image | None]] = {
+        "reference": [shown, *[None] * (len(rows) - 1)]
+    }
     if columns.name not in ("factor", "kernel"):
-        heads.insert(0, Column("matched"))
-        before = None
-        for row, pictures in enumerate(shown):
-            chosen = cells[row * len(columns)].settings
-            lowpass = LowPass(chosen.factor * maker.cell, chosen.kernel)
-            same = (lowpass.factor, lowpass.kernel) == before
-            pictures.insert(0, None if same else to_images(lowpass(reference))[0])
-            before = lowpass.factor, lowpass.kernel
-    heads.insert(0, Column("reference"))
-    for row, pictures in enumerate(shown):
-        pictures.insert(0, to_images(reference)[0] if row == 0 else None)
+        firsts = [cell.settings for cell in cells if cell.column == 0]
+        leading["matched"] = _matched(firsts, reference, maker.cell)
     side = min(max(*maker.size, SMALLEST_CELL), LARGEST_CELL)
-    return contact_sheet(shown, heads, row_labels=rows.row_labels, cell=side)
+    return grid_sheet(rows, columns, pictures, leading, cell=side)
+
+
+def _matched(firsts: list[Settings], reference: Tensor, cell: int) -> list[Image.Image | None]:
+    """The low-pass of each row; nothing where it is that of the row above."""
+    shown: list[Image.Image | None] = []
+    before = None
+    for chosen in firsts:
+        this = chosen.factor * cell, chosen.kernel
+        shown.append(None if this == before else to_images(LowPass(*this)(reference))[0])
+        before = this
+    return shown
