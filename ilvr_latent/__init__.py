@@ -12,6 +12,7 @@ from .guide import Guide, GuideRun
 from .ilvr import ILVR
 from .lowpass import LowPass, match
 from .noise import NoiseSource, RecordedNoise, SeededNoise
+from .recorder import Recorder, Recording
 from .reference import Reference
 from .sampling import sample, sample_with
 from .schedule import Schedule, Step
@@ -29,6 +30,8 @@ __all__ = [
     "LowPass",
     "NoiseSource",
     "RecordedNoise",
+    "Recorder",
+    "Recording",
     "Reference",
     "Schedule",
     "SeededNoise",

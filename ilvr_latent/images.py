@@ -97,6 +97,18 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
     return found
 
 
+def find_one_image(pattern: str) -> tuple[Path, Image.Image]:
+    """The one picture that a pattern names, and what is in it.
+
+    Raises:
+        InputError: it names none or several, or the file is not a picture.
+    """
+    found = find_images([pattern])
+    if len(found) > 1:
+        raise InputError(f"{pattern!r} names {len(found)} pictures; give one of them.")
+    return found[0], read_image(found[0])
+
+
 def fit_to(image: Image.Image, size: tuple[int, int], fit: Fit = "crop") -> Image.Image:
     """A picture at another size and aspect.
 

@@ -93,8 +93,8 @@ def sample_with(
         InputError: a setting is outside its range or does not fit the network.
     """
     config = model.config
-    variance = _checked_variance(config, variance)
-    _check_sampler(sampler, eta)
+    variance = checked_variance(config, variance)
+    check_sampler(sampler, eta)
     schedule = Schedule(config.noise_schedule, config.diffusion_steps, steps)
     run = guide.begin(schedule, shape, model.device, noise) if guide is not None else None
 
@@ -129,7 +129,12 @@ def default_variance(config: DenoiserConfig) -> Variance:
     return "fixed_small" if config.sigma_small else "fixed_large"
 
 
-def _checked_variance(config: DenoiserConfig, variance: Variance | None) -> Variance:
+def checked_variance(config: DenoiserConfig, variance: Variance | None) -> Variance:
+    """The variance of DDPM that was chosen, or the network's own for ``None``.
+
+    Raises:
+        InputError: it is unknown, or the network has not learned one.
+    """
     if variance is None:
         return default_variance(config)
     if variance not in ("learned_range", "fixed_large", "fixed_small"):
@@ -144,7 +149,12 @@ def _checked_variance(config: DenoiserConfig, variance: Variance | None) -> Vari
     return variance
 
 
-def _check_sampler(sampler: str, eta: float) -> None:
+def check_sampler(sampler: str, eta: float) -> None:
+    """Refuse an unknown sampler, and noise that there is none of.
+
+    Raises:
+        InputError: the sampler is unknown or eta outside [0, 1].
+    """
     if sampler not in ("ddpm", "ddim"):
         raise InputError(f"The sampler is {sampler!r}; use 'ddpm' or 'ddim'.")
     if not 0 <= eta <= 1:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
+from .axis import Axis
+
 INK, FAINT = (32, 32, 32), (112, 112, 112)
+GROUP_GAP = 20
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,34 @@ def contact_sheet(
                     (position - 1, top - 1, position + cell, top + cell), outline=(224, 224, 224)
                 )
     return sheet
+
+
+def grid_sheet(
+    rows: Axis,
+    columns: Axis,
+    pictures: Sequence[Sequence[Image.Image]],
+    leading: dict[str, Sequence[Image.Image | None]],
+    *,
+    cell: int = 128,
+) -> Image.Image:
+    """The pictures of two axes, with labels.
+
+    Args:
+        rows: what varies from row to row.
+        columns: what varies from column to column.
+        pictures: row by row.
+        leading: label and pictures of the columns that stand before the grid.
+        cell: see :func:`contact_sheet`.
+    """
+    shown = [
+        [*(first[row] for first in leading.values()), *line] for row, line in enumerate(pictures)
+    ]
+    heads = [Column(label) for label in leading]
+    heads += [
+        Column(label, GROUP_GAP if k == 0 else 6, columns.name.replace("_", " "))
+        for k, label in enumerate(columns.column_labels)
+    ]
+    return contact_sheet(shown, heads, row_labels=rows.row_labels, cell=cell)
 
 
 def _draw_column_labels(

@@ -6,11 +6,13 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 import torch
 
 from ..errors import InputError
+from ..files import output_folder
 
 DTYPES = {
     "float32": torch.float32,
@@ -44,6 +46,17 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     return DTYPES[name]
+
+
+def output_png(path: Path) -> None:
+    """Make sure that a picture can be written where it is wanted.
+
+    Raises:
+        InputError: it is no PNG file, or in no folder that can be written to.
+    """
+    if path.suffix.lower() != ".png" or path.is_dir():
+        raise InputError(f"The output is {str(path)!r}; give the name of a file such as sheet.png.")
+    output_folder(path.parent)
 
 
 class Advance(Protocol):

@@ -12,9 +12,9 @@ import torch
 
 from .. import __version__
 from ..errors import InputError
-from . import adm_sample, demo, inspect, lowpass, sample
+from . import adm_sample, demo, grid, inspect, lowpass, report, sample
 
-COMMANDS = (demo, sample, adm_sample, inspect, lowpass)
+COMMANDS = (demo, sample, grid, report, adm_sample, inspect, lowpass)
 
 
 class _Parser(argparse.ArgumentParser):

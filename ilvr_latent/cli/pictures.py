@@ -1,9 +1,9 @@
-"""What ``ilvr sample`` makes pictures with, whatever the model."""
+"""What the commands make pictures with, whatever the model."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -13,26 +13,33 @@ from torch import Tensor
 from ..adm import load_adm
 from ..embedded import PIXEL_MODEL
 from ..errors import InputError
+from ..guide import Guide
+from ..ilvr import ILVR
 from ..images import to_images
+from ..noise import SeededNoise
 from ..reference import Reference
-from ..sampling import sample
+from ..sampling import check_sampler, checked_variance, labels_for, sample_with
 from ..schedule import Schedule
-from ..weight import WeightSchedule
-from ..window import Window
-from .common import Advance, choose_dtype
+from .common import Advance, choose_device, choose_dtype
+from .settings import Settings
+
+Watch = Callable[[Guide, Reference], Guide]
+"""Puts something around the method of a run, which sees what the network makes of it."""
 
 
 class PictureMaker(Protocol):
-    """A model that has been loaded, with the settings of the command."""
+    """A model that has been loaded."""
 
     size: tuple[int, int]
     """Width and height of the pictures."""
     cell: int
     """Pixels to one unit of N."""
-    calls: int
-    """Steps of progress for a batch."""
 
-    def check(self, references: Tensor, factor: float) -> None:
+    def calls(self, settings: Settings) -> int:
+        """Steps of progress for a batch."""
+        ...
+
+    def check(self, references: Tensor, settings: Settings) -> None:
         """Find what is wrong with the settings before any work.
 
         Raises:
@@ -41,10 +48,38 @@ class PictureMaker(Protocol):
         ...
 
     def make(
-        self, references: Tensor, factor: float, seeds: Sequence[int], advance: Advance
+        self,
+        references: Tensor,
+        settings: Settings,
+        seeds: Sequence[int],
+        advance: Advance,
+        watch: Watch | None = None,
     ) -> list[Image.Image]:
-        """One picture for each of the references (B, 3, H, W) in [-1, 1]."""
+        """One picture for each of the seeds.
+
+        Args:
+            references: (B, 3, H, W) in [-1, 1], one for all or one for each seed.
+            settings: that were checked.
+            seeds: one for each picture.
+            advance: called as progress is made.
+            watch: put around the method.
+        """
         ...
+
+
+def load_maker(options: argparse.Namespace) -> PictureMaker:
+    """The model that the options name; a command checks them first.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    device = choose_device(options.device)
+    if options.pipeline is None:
+        options.model = options.model or "embedded"
+        return ADMPictures(options, device)
+    from .pipeline_pictures import PipelinePictures
+
+    return PipelinePictures(options, device)
 
 
 def parse_flags(pairs: Sequence[str]) -> dict[str, str]:
@@ -60,51 +95,58 @@ def parse_flags(pairs: Sequence[str]) -> dict[str, str]:
 
 
 class ADMPictures:
-    """Pictures from a guided-diffusion checkpoint."""
+    """Pictures from a guided-diffusion checkpoint; see :class:`PictureMaker`."""
 
     cell = 1
 
-    def __init__(
-        self,
-        options: argparse.Namespace,
-        window: Window,
-        weight: float | WeightSchedule,
-        device: torch.device,
-    ) -> None:
+    def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
         path = PIXEL_MODEL if options.model == "embedded" else options.model
         dtype = choose_dtype(options.dtype, device)
         self._model = load_adm(path, device=device, dtype=dtype, **parse_flags(options.flag))
-        self._options, self._window, self._weight = options, window, weight
         config = self._model.config
         self.size = config.image_size, config.image_size
-        self._schedule = Schedule(config.noise_schedule, config.diffusion_steps, options.steps)
-        self.calls = len(self._schedule)
 
-    def check(self, references: Tensor, factor: float) -> None:
+    def calls(self, settings: Settings) -> int:
         """See :class:`PictureMaker`."""
-        self._reference(references, factor).matched_steps(self._schedule)
+        return len(self._schedule(settings))
 
-    def _reference(self, references: Tensor, factor: float) -> Reference:
-        options = self._options
-        return Reference(
-            references, factor, window=self._window, weight=self._weight, kernel=options.kernel
-        )
+    def check(self, references: Tensor, settings: Settings) -> None:
+        """See :class:`PictureMaker`."""
+        config = self._model.config
+        check_sampler(settings.sampler, settings.eta)
+        checked_variance(config, settings.variance)
+        labels_for(config, settings.class_label, 1, self._model.device)
+        settings.reference(references).matched_steps(self._schedule(settings))
+
+    def _schedule(self, settings: Settings) -> Schedule:
+        config = self._model.config
+        return Schedule(config.noise_schedule, config.diffusion_steps, settings.steps)
 
     def make(
-        self, references: Tensor, factor: float, seeds: Sequence[int], advance: Advance
+        self,
+        references: Tensor,
+        settings: Settings,
+        seeds: Sequence[int],
+        advance: Advance,
+        watch: Watch | None = None,
     ) -> list[Image.Image]:
         """See :class:`PictureMaker`."""
-        options = self._options
-        x = sample(
-            self._model,
-            self._reference(references, factor),
-            steps=options.steps,
-            sampler=options.sampler,
-            eta=options.eta,
-            variance=None if options.variance == "auto" else options.variance,
-            space=options.space,
-            class_labels=options.class_label,
-            seed=list(seeds),
+        model, reference = self._model, settings.reference(references)
+        guide: Guide = ILVR(
+            reference,
+            space=settings.space,
+            reference_noise=settings.reference_noise or "fresh",
+        )
+        x = sample_with(
+            model,
+            guide if watch is None else watch(guide, reference),
+            shape=(len(seeds), *references.shape[1:]),
+            steps=settings.steps,
+            sampler=settings.sampler,
+            eta=settings.eta,
+            variance=settings.variance,
+            class_labels=labels_for(model.config, settings.class_label, len(seeds), model.device),
+            noise=SeededNoise(list(seeds), model.device),
             callback=lambda step, x: advance(),
         )
         return to_images(x)

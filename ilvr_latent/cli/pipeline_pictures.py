@@ -1,8 +1,9 @@
-"""``ilvr sample --pipeline``: pictures from a diffusers pipeline on this machine."""
+"""``--pipeline``: pictures from a diffusers pipeline on this machine."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import inspect
 import logging
 import sys
@@ -14,11 +15,13 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
+from ..guide import Guide
+from ..ilvr import ILVR
 from ..images import to_images
 from ..reference import Reference
-from ..weight import WeightSchedule
-from ..window import Window
 from .common import Advance, choose_dtype, quiet_diffusers
+from .pictures import Watch
+from .settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -26,53 +29,17 @@ logger = logging.getLogger(__name__)
 NO_LIMIT = 100_000
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that belong to ``--pipeline``."""
-    add = parser.add_argument_group("with --pipeline").add_argument
-    pipeline_help = (
-        "a diffusers folder, a single-file checkpoint, or 'embedded'; N counts its latent cells"
-    )
-    add("--pipeline", metavar="PATH", help=pipeline_help)
-    add("--prompt", metavar="TEXT")
-    add("--negative-prompt", metavar="TEXT")
-    add("--guidance-scale", type=float, metavar="G", help="by default the pipeline's own")
-    add("--strength", type=float, help="start from the reference, noised: 0 (as it is) to 1")
-    add("--scheduler", metavar="NAME", help="such as DPMSolverMultistep; default: the pipeline's")
-    add("--lora", metavar="PATH", help="a LoRA file for this model")
-    add("--height", type=int, metavar="PIXELS")
-    add("--width", type=int, metavar="PIXELS")
-
-
-OPTIONS = (
-    *("prompt", "negative_prompt", "guidance_scale", "strength"),
-    *("scheduler", "lora", "height", "width"),
-)
-
-
 class PipelinePictures:
     """Pictures from a diffusers pipeline; see :class:`.pictures.PictureMaker`."""
 
-    calls = 1
-
-    def __init__(
-        self,
-        options: argparse.Namespace,
-        window: Window,
-        weight: float | WeightSchedule,
-        device: torch.device,
-    ) -> None:
-        steps = _whole(options.steps)
-        if options.strength is not None and not 0 < options.strength <= 1:
-            raise InputError(f"--strength is {options.strength}; use more than 0, up to 1.")
+    def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
         quiet_diffusers()
         from ..pipelines import default_size
-        from ..pipelines.load import add_lora, exchange_scheduler, load_pipeline
+        from ..pipelines.load import add_lora, load_pipeline
 
         pipe = load_pipeline(
             options.pipeline, device=device, dtype=choose_dtype(options.dtype, device)
         )
-        if options.scheduler is not None:
-            exchange_scheduler(pipe, options.scheduler)
         if options.lora is not None:
             add_lora(pipe, options.lora)
         height, width = options.height, options.width
@@ -81,74 +48,137 @@ class PipelinePictures:
             height, width = height or own[0], width or own[1]
         self.size = width, height
         self.cell = int(getattr(pipe, "vae_scale_factor", 8))
-        self._pipe = pipe if options.strength is None else _from_images(pipe)
-        self._pipe.set_progress_bar_config(disable=not sys.stderr.isatty(), leave=False)
-        self._options, self._steps = options, steps
-        self._window, self._weight = window, weight
-        self._taken = inspect.signature(self._pipe.__call__).parameters
-        self._settings = self._checked_settings()
+        self._from_noise, self._own_scheduler = pipe, pipe.scheduler
+        self._encoded: tuple[Tensor, Tensor] | None = None
+        self._read: set[str] = set()
 
-    def _checked_settings(self) -> dict[str, Any]:
-        """What the pipeline is called with, but for pictures and seeds."""
-        options, name = self._options, type(self._pipe).__name__
-        if "num_frames" in self._taken:
-            raise InputError(
-                f"{name} makes videos, and this command pictures; use ILVRCallback in Python."
-            )
-        settings: dict[str, Any] = {"num_inference_steps": self._steps}
-        for option in ("prompt", "negative_prompt", "guidance_scale", "strength"):
-            value = getattr(options, option)
-            if value is None:
-                continue
-            if option not in self._taken:
-                raise InputError(
-                    f"{name} takes no {option.replace('_', ' ')}; leave "
-                    f"--{option.replace('_', '-')} out."
-                )
-            settings[option] = value
-        if options.prompt is None and "prompt" in self._taken:
-            raise InputError(f"{name} draws what a text says; give it one with --prompt.")
-        for side, value in zip(("width", "height"), self.size, strict=True):
-            if side in self._taken:
-                settings[side] = value
-        for option in ("prompt", "negative_prompt"):
-            if settings.get(option):
-                _warn_of_dropped_words(self._pipe, settings[option], option.replace("_", " "))
-        return settings
+    @functools.cached_property
+    def _from_pictures(self) -> Any:
+        return _from_images(self._from_noise)
 
-    def check(self, references: Tensor, factor: float) -> None:
+    def calls(self, settings: Settings) -> int:
+        """See :class:`.pictures.PictureMaker`: the pipeline shows its steps itself."""
+        return 1
+
+    def check(self, references: Tensor, settings: Settings) -> None:
         """See :class:`.pictures.PictureMaker`."""
-        self._callback(references[:1], factor, [0])
+        pipe = self._pipe(settings)
+        _call_settings(pipe, settings, self.size)
+        reference = settings.reference(self._latents(references))
+        self._callback(pipe, reference, settings, [0], None)
+        _check_window(pipe, reference, settings)
+        for what in ("prompt", "negative_prompt"):
+            text = getattr(settings, what)
+            if text and text not in self._read:
+                self._read.add(text)
+                _warn_of_dropped_words(pipe, text, what.replace("_", " "))
 
-    def _callback(self, references: Tensor, factor: float, seeds: Sequence[int]) -> Any:
-        from ..pipelines import ILVRCallback, encode_reference
+    def _pipe(self, settings: Settings) -> Any:
+        """The pipeline, with the scheduler that was asked for."""
+        from ..pipelines.load import exchange_scheduler
 
-        options = self._options
-        reference = Reference(
-            encode_reference(self._pipe, references),
-            factor,
-            window=self._window,
-            weight=self._weight,
-            kernel=options.kernel,
+        pipe = self._from_noise if settings.strength is None else self._from_pictures
+        pipe.scheduler = self._own_scheduler
+        if settings.scheduler is not None:
+            exchange_scheduler(pipe, settings.scheduler)
+        pipe.set_progress_bar_config(disable=not sys.stderr.isatty(), leave=False)
+        return pipe
+
+    def _latents(self, references: Tensor) -> Tensor:
+        """The references as latents; encoded once as long as they are the same."""
+        from ..pipelines import encode_reference
+
+        if self._encoded is None or self._encoded[0] is not references:
+            self._encoded = references, encode_reference(self._from_noise, references)
+        return self._encoded[1]
+
+    def _callback(
+        self,
+        pipe: Any,
+        reference: Reference,
+        settings: Settings,
+        seeds: Sequence[int],
+        watch: Watch | None,
+    ) -> Any:
+        from ..pipelines import GuideCallback
+
+        guide: Guide = ILVR(
+            reference, space=settings.space, reference_noise=settings.reference_noise or "hybrid"
         )
-        return ILVRCallback(self._pipe, reference, space=options.space, seed=seeds)
+        predictions = settings.space == "prediction" or watch is not None
+        guide = guide if watch is None else watch(guide, reference)
+        return GuideCallback(pipe, guide, reference.image, predictions=predictions, seed=seeds)
 
     def make(
-        self, references: Tensor, factor: float, seeds: Sequence[int], advance: Advance
+        self,
+        references: Tensor,
+        settings: Settings,
+        seeds: Sequence[int],
+        advance: Advance,
+        watch: Watch | None = None,
     ) -> list[Image.Image]:
         """See :class:`.pictures.PictureMaker`."""
-        settings: dict[str, Any] = dict(self._settings)
+        pipe = self._pipe(settings)
+        arguments = _call_settings(pipe, settings, self.size)
         for option in ("prompt", "negative_prompt"):
-            if option in settings:
-                settings[option] = [settings[option]] * len(seeds)
-        if self._options.strength is not None:
-            settings["image"] = to_images(references)
+            if option in arguments:
+                arguments[option] = [arguments[option]] * len(seeds)
+        if settings.strength is not None:
+            arguments["image"] = to_images(references.expand(len(seeds), -1, -1, -1))
         # On the CPU, as diffusers advises: the same picture on every device.
-        settings["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
-        with self._callback(references, factor, seeds):
-            made: list[Image.Image] = self._pipe(**settings).images
+        arguments["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
+        reference = settings.reference(self._latents(references))
+        with self._callback(pipe, reference, settings, seeds, watch):
+            made: list[Image.Image] = pipe(**arguments).images
         advance()
         return made
+
+
+def _call_settings(pipe: Any, settings: Settings, size: tuple[int, int]) -> dict[str, Any]:
+    """What the pipeline is called with, but for pictures and seeds."""
+    taken, name = inspect.signature(pipe.__call__).parameters, type(pipe).__name__
+    if "num_frames" in taken:
+        raise InputError(
+            f"{name} makes videos, and this command pictures; use ILVRCallback in Python."
+        )
+    steps, strength = _whole(settings.steps), settings.strength
+    if strength is not None and not 1 <= steps * strength <= steps:
+        raise InputError(
+            f"--strength is {strength}; use more than 0, up to 1, and at least {1 / steps:.2g} "
+            f"with {steps} steps."
+        )
+    arguments: dict[str, Any] = {"num_inference_steps": steps}
+    for option in ("prompt", "negative_prompt", "guidance_scale", "strength"):
+        value = getattr(settings, option)
+        if value is None:
+            continue
+        if option not in taken:
+            raise InputError(
+                f"{name} takes no {option.replace('_', ' ')}; leave "
+                f"--{option.replace('_', '-')} out."
+            )
+        arguments[option] = value
+    if settings.prompt is None and "prompt" in taken:
+        raise InputError(f"{name} draws what a text says; give it one with --prompt.")
+    for side, value in zip(("width", "height"), size, strict=True):
+        if side in taken:
+            arguments[side] = value
+    return arguments
+
+
+def _check_window(pipe: Any, reference: Reference, settings: Settings) -> None:
+    """Refuse a window without a step, where the scheduler tells its steps before the run."""
+    from ..pipelines.plan import plan_run
+
+    scheduler = pipe.scheduler
+    if scheduler.config.get("use_dynamic_shifting", False):
+        return
+    steps = _whole(settings.steps)
+    scheduler.set_timesteps(steps)
+    order, total = getattr(scheduler, "order", 1), len(scheduler.timesteps)
+    skipped = 0 if settings.strength is None else steps - int(steps * settings.strength)
+    first = min(skipped * order, total - 1)
+    reference.matched_steps(plan_run(scheduler, first, total - first).schedule)
 
 
 def _whole(steps: str) -> int:

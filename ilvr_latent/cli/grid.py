@@ -1,0 +1,186 @@
+"""``ilvr grid``: one reference, sampled over any two settings, on one labelled sheet."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from ..axis import Axis, Reader, check_apart, one_of, parse_axis
+from ..files import output_folder
+from ..images import find_one_image, fit_to, save_png, to_images, to_tensor
+from ..lowpass import LowPass
+from ..sheet import grid_sheet
+from . import settings
+from .common import output_png, progress, report
+from .pictures import PictureMaker, load_maker
+from .settings import Settings, check_counts, written
+
+HELP = "Sample one reference over any two settings: a labelled sheet."
+EXAMPLE = (
+    "ilvr grid --reference apple.png --rows factor=2,4,8 --columns end=1,0.5,0.25 --output grid.png"
+)
+# What may vary: every option that a loaded model can be asked again with.
+AXES = (
+    *("factor", "start", "end", "weight", "seed", "sampler", "steps", "eta", "variance"),
+    *("kernel", "space", "reference_noise", "class_label"),
+    *("prompt", "negative_prompt", "guidance_scale", "strength", "scheduler"),
+)
+SMALLEST_CELL, LARGEST_CELL = 128, 256
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add = parser.add_argument
+    add("--reference", required=True, metavar="PATH", help="one picture")
+    columns_help = (
+        "what varies from column to column; values that have commas go between bars: "
+        f"'prompt=tea, hot|bread'. One of {', '.join(AXES)}"
+    )
+    add("--columns", required=True, metavar="NAME=A,B", help=columns_help)
+    add("--rows", default="", metavar="NAME=A,B", help="what varies from row to row")
+    add("--factor", type=float, default=4.0, metavar="N", help="larger leaves more to the model")
+    add("--seed", type=int, default=0)
+    add("--output", type=Path, required=True, metavar="PNG")
+    add("--cells", type=Path, metavar="DIR", help="write every picture there, too")
+    settings.add_arguments(parser)
+    # A value of an axis is read as the option of that name is.
+    by_name = {action.dest: action for action in parser._actions}
+    parser.set_defaults(readers={name: _reader(name, by_name[name]) for name in AXES})
+
+
+def _reader(name: str, option: argparse.Action) -> Reader:
+    if option.choices is not None:
+        return one_of(name, tuple(option.choices))
+    kind: Callable[[str], Any] = option.type if callable(option.type) else str
+    return kind
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture of the grid.
+
+    Attributes:
+        row: of the sheet.
+        column: of the sheet.
+        options: the command's, with those of the axes in their place.
+        settings: what the options say; cells with equal ones are sampled together.
+    """
+
+    row: int
+    column: int
+    options: argparse.Namespace
+    settings: Settings
+
+
+def run(options: argparse.Namespace) -> None:
+    """Check every cell, then sample batch by batch and write the sheet."""
+    check_counts(options, "batch_size")
+    rows, columns = (parse_axis(text, options.readers) for text in (options.rows, options.columns))
+    check_apart(rows, columns)
+    cells = [
+        _cell(options, rows, columns, *place)
+        for place in itertools.product(range(len(rows)), range(len(columns)))
+    ]
+    path, picture = find_one_image(options.reference)
+    output_png(options.output)
+    if options.cells is not None:
+        output_folder(options.cells)
+
+    maker = load_maker(options)
+    reference = to_tensor(fit_to(picture, maker.size, options.fit))
+    for chosen in dict.fromkeys(cell.settings for cell in cells):
+        maker.check(reference, chosen)
+
+    made: dict[tuple[int, int], Image.Image] = {}
+    files: list[str] = []
+    batches = list(_batches(cells, options.batch_size))
+    with progress("sampling", sum(maker.calls(b[0].settings) for b in batches)) as advance:
+        for batch in batches:
+            seeds = [cell.options.seed for cell in batch]
+            results = maker.make(reference, batch[0].settings, seeds, advance)
+            for cell, result in zip(batch, results, strict=True):
+                made[cell.row, cell.column] = result
+                if options.cells is not None:
+                    files.append(_write(options.cells, cell, result, path))
+    sheet = _sheet(rows, columns, cells, made, reference, maker)
+    save_png(sheet, options.output, _record(options, path, rows, columns))
+    report(
+        options.json,
+        {"sheet": str(options.output), "files": files, **_record(options, path, rows, columns)},
+        f"{len(rows)} x {len(columns)} pictures in {options.output}",
+    )
+
+
+def _cell(options: argparse.Namespace, rows: Axis, columns: Axis, row: int, column: int) -> Cell:
+    """As if the command had been given the values of this place as options."""
+    changed = rows.changes(row) | columns.changes(column)
+    own = argparse.Namespace(**vars(options) | changed)
+    return Cell(row, column, own, Settings.of(own, own.factor))
+
+
+def _batches(cells: list[Cell], size: int) -> Iterator[list[Cell]]:
+    groups: defaultdict[Settings, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        groups[cell.settings].append(cell)
+    for group in groups.values():
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
+def _record(
+    options: argparse.Namespace, path: Path, rows: Axis, columns: Axis
+) -> dict[str, object]:
+    own = {"reference": path.name, "factor": options.factor, "seed": options.seed}
+    axes = {
+        side: {"name": axis.name, "values": axis.values}
+        for side, axis in (("rows", rows), ("columns", columns))
+        if axis.name
+    }
+    return {"settings": written(options) | own, **axes}
+
+
+def _write(folder: Path, cell: Cell, picture: Image.Image, reference: Path) -> str:
+    path = folder / f"row{cell.row + 1}_column{cell.column + 1}.png"
+    own = {"reference": reference.name, "factor": cell.options.factor, "seed": cell.options.seed}
+    save_png(picture, path, written(cell.options) | own)
+    return str(path)
+
+
+def _sheet(
+    rows: Axis,
+    columns: Axis,
+    cells: list[Cell],
+    made: dict[tuple[int, int], Image.Image],
+    reference: Tensor,
+    maker: PictureMaker,
+) -> Image.Image:
+    """The reference, what of it is matched where that is the same along a row, and the cells."""
+    pictures = [[made[row, column] for column in range(len(columns))] for row in range(len(rows))]
+    shown = to_images(reference)[0]
+    leading: dict[str, Sequence[Image.Image | None]] = {
+        "reference": [shown, *[None] * (len(rows) - 1)]
+    }
+    if columns.name not in ("factor", "kernel"):
+        firsts = [cell.settings for cell in cells if cell.column == 0]
+        leading["matched"] = _matched(firsts, reference, maker.cell)
+    side = min(max(*maker.size, SMALLEST_CELL), LARGEST_CELL)
+    return grid_sheet(rows, columns, pictures, leading, cell=side)
+
+
+def _matched(firsts: list[Settings], reference: Tensor, cell: int) -> list[Image.Image | None]:
+    """The low-pass of each row; nothing where it is that of the row above."""
+    shown: list[Image.Image | None] = []
+    before = None
+    for chosen in firsts:
+        this = chosen.factor * cell, chosen.kernel
+        shown.append(None if this == before else to_images(LowPass(*this)(reference))[0])
+        before = this
+    return shown

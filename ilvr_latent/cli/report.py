@@ -1,0 +1,111 @@
+"""``ilvr report``: one sample with ILVR and without, looked into."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from ..errors import InputError
+from ..files import written_whole
+from ..images import find_one_image, fit_to, save_png, to_images, to_tensor
+from ..lowpass import LowPass
+from ..recorder import Recorder, Recording
+from ..report import below, figure
+from ..sheet import Column, contact_sheet
+from . import settings
+from .common import Advance, output_png, progress, report
+from .pictures import PictureMaker, load_maker
+from .settings import Settings, check_counts, written
+
+HELP = (
+    "Show what ILVR did to a sample: its distance from the reference step by step, and its power."
+)
+EXAMPLE = "ilvr report --reference apple.png --factor 4 --end 0.7 --output report.png"
+CELL = 192
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add = parser.add_argument
+    add("--reference", required=True, metavar="PATH", help="one picture")
+    add("--factor", type=float, default=4.0, metavar="N", help="larger leaves more to the model")
+    add("--samples", type=int, default=1, metavar="K", help="pictures to take the mean over")
+    add("--seed", type=int, default=0, help="sample k uses seed + k")
+    output_help = "the report; its numbers are written to a .json file of the same name"
+    add("--output", type=Path, required=True, metavar="PNG", help=output_help)
+    settings.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Check everything, sample twice, and write the figure and its numbers."""
+    check_counts(options, "samples", "batch_size")
+    if options.samples > options.batch_size:
+        raise InputError(
+            f"--samples is {options.samples}, more than the --batch-size of {options.batch_size} "
+            "that is sampled at once; raise that or take fewer."
+        )
+    chosen = Settings.of(options, options.factor)
+    path, picture = find_one_image(options.reference)
+    output_png(options.output)
+
+    maker = load_maker(options)
+    reference = to_tensor(fit_to(picture, maker.size, options.fit))
+    maker.check(reference, chosen)
+
+    seeds = [options.seed + k for k in range(options.samples)]
+    off = dataclasses.replace(chosen, weight=0.0)
+    with progress("sampling", 2 * maker.calls(chosen)) as advance:
+        pictures, recording = _recorded(maker, reference, chosen, seeds, advance)
+        plain, without = _recorded(maker, reference, off, seeds, advance)
+
+    lowpass = LowPass(chosen.factor * maker.cell, chosen.kernel)
+    shown = [to_images(reference)[0], to_images(lowpass(reference))[0], plain[0], pictures[0]]
+    heads = [Column(label) for label in ("reference", "matched", "without ILVR", "with ILVR")]
+    plots = figure(recording, without, unit="pixel" if maker.cell == 1 else "latent cell")
+    sheet = below([contact_sheet([shown], heads, cell=CELL), plots])
+    own = {"reference": path.name, "factor": options.factor, "seed": options.seed}
+    record: dict[str, object] = {"settings": written(options) | own}
+    save_png(sheet, options.output, record)
+    record |= {
+        "with": dataclasses.asdict(recording),
+        "without": dataclasses.asdict(without),
+    }
+    numbers = options.output.with_suffix(".json")
+    with written_whole(numbers) as partial:
+        partial.write_text(json.dumps(record, indent=2) + "\n")
+    report(options.json, {"report": str(options.output), **record}, _sentence(options, recording))
+
+
+def _recorded(
+    maker: PictureMaker,
+    reference: Tensor,
+    chosen: Settings,
+    seeds: list[int],
+    advance: Advance,
+) -> tuple[list[Image.Image], Recording]:
+    recordings: list[Recording] = []
+    pictures = maker.make(
+        reference,
+        chosen,
+        seeds,
+        advance,
+        watch=lambda guide, compared: Recorder(guide, compared, recordings.append),
+    )
+    if not recordings:
+        raise InputError(
+            "This pipeline does not finish the picture by itself, so there is nothing to report; "
+            "use one that denoises to the end."
+        )
+    return pictures, recordings[-1]
+
+
+def _sentence(options: argparse.Namespace, recording: Recording) -> str:
+    return (
+        f"{len(recording.matched)} of {recording.steps + 1} states matched, distance "
+        f"{recording.residuals[recording.steps]:.3f} at the end: {options.output}"
+    )

@@ -1,0 +1,208 @@
+"""Options that several commands share, and the settings that they stand for."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from torch import Tensor
+
+from .. import __version__
+from ..errors import InputError
+from ..ilvr import Space
+from ..images import Fit
+from ..lowpass import Kernel
+from ..noise import ReferenceNoise
+from ..reference import Reference
+from ..reverse import Variance
+from ..weight import Weight, parse_weight
+from ..window import Window
+from .common import DTYPES
+
+Sampler = Literal["ddpm", "ddim"]
+# Options of one kind of model; those of the other refuse them.
+PIPELINE_OPTIONS = (
+    *("prompt", "negative_prompt", "guidance_scale", "strength"),
+    *("scheduler", "lora", "height", "width"),
+)
+ADM_DEFAULTS: dict[str, object] = {
+    "model": None, "flag": [], "class_label": None, "variance": "auto", "sampler": "ddpm",
+}  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The model, how it samples, and how a reference is matched."""
+    add = parser.add_argument
+    add("--model", help="'embedded' (default) or a guided-diffusion checkpoint")
+    flag_help = "a flag the checkpoint can't tell, such as num_head_channels=64; may be repeated"
+    add("--flag", action="append", default=[], metavar="NAME=VALUE", help=flag_help)
+    add("--fit", choices=get_args(Fit), default="crop", help="how a reference fills the frame")
+    add("--kernel", choices=get_args(Kernel), default="cubic", help="of the low-pass filter")
+    weight_help = "0 (off) to 1 (the paper), or points over the window: 0:1,0.5:0.8,1:0"
+    add("--weight", default="1", help=weight_help)
+    add("--start", type=float, help="where matching starts, 0 (default) = noisiest")
+    add("--end", type=float, help="where it ends, 1 (default) = the finished picture")
+    window = parser.add_mutually_exclusive_group()
+    timestep_help = "the window in timesteps, as the paper says it: 1000 200"
+    window.add_argument(
+        "--timestep-range", nargs=2, type=int, metavar=("HI", "LO"), help=timestep_help
+    )
+    step_help = "the window in sampling steps, from 0"
+    window.add_argument(
+        "--step-range", nargs=2, type=int, metavar=("FIRST", "LAST"), help=step_help
+    )
+    add("--steps", default="50", help="network calls: 50, ddim25, or 10,10,5")
+    add("--sampler", choices=get_args(Sampler), default="ddpm")
+    add("--eta", type=float, default=1.0, help="noise of ddim, 0 to 1")
+    variances = ("auto", *get_args(Variance))
+    add("--variance", choices=variances, default="auto", help="of ddpm; auto: learned if it can")
+    add("--space", choices=get_args(Space), default="state", help="what is matched")
+    noise_help = "of the reference; auto: fresh (the paper), and hybrid with --pipeline"
+    noises = ("auto", *get_args(ReferenceNoise))
+    add("--reference-noise", choices=noises, default="auto", help=noise_help)
+    add("--batch-size", type=int, default=8, metavar="B", help="pictures at a time")
+    add("--class-label", type=int, help="for class-conditional models")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add("--dtype", choices=("auto", *DTYPES), default="auto")
+    add("--json", action="store_true", help="print one JSON object")
+    _add_pipeline_arguments(parser)
+
+
+def _add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("with --pipeline").add_argument
+    pipeline_help = (
+        "a diffusers folder, a single-file checkpoint, or 'embedded'; N counts its latent cells"
+    )
+    add("--pipeline", metavar="PATH", help=pipeline_help)
+    add("--prompt", metavar="TEXT")
+    add("--negative-prompt", metavar="TEXT")
+    add("--guidance-scale", type=float, metavar="G", help="by default the pipeline's own")
+    add("--strength", type=float, help="start from the reference, noised: 0 (as it is) to 1")
+    add("--scheduler", metavar="NAME", help="such as DPMSolverMultistep; default: the pipeline's")
+    add("--lora", metavar="PATH", help="a LoRA file for this model")
+    add("--height", type=int, metavar="PIXELS")
+    add("--width", type=int, metavar="PIXELS")
+
+
+def check_kind(options: argparse.Namespace) -> None:
+    """Refuse options of one kind of model together with the other.
+
+    Raises:
+        InputError: there is one.
+    """
+    given = [name for name in PIPELINE_OPTIONS if getattr(options, name) is not None]
+    if options.pipeline is None and given:
+        raise InputError(f"--{given[0].replace('_', '-')} belongs to --pipeline; give one.")
+    changed = [name for name, default in ADM_DEFAULTS.items() if getattr(options, name) != default]
+    if options.pipeline is not None and changed:
+        option = f"--{changed[0].replace('_', '-')}"
+        raise InputError(
+            f"{option} is for guided-diffusion checkpoints and --pipeline is another model; "
+            "leave one of them out."
+        )
+
+
+def check_counts(options: argparse.Namespace, *names: str) -> None:
+    """Refuse counts below 1.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name in names:
+        if getattr(options, name) < 1:
+            flag = name.replace("_", "-")
+            raise InputError(f"--{flag} is {getattr(options, name)}; use 1 or more.")
+
+
+def chosen_window(options: argparse.Namespace) -> Window:
+    """The window, in whichever unit it was given.
+
+    Raises:
+        InputError: it was given in two, or is empty.
+    """
+    fraction = {n: getattr(options, n) for n in ("start", "end") if getattr(options, n) is not None}
+    other = "timestep-range" if options.timestep_range is not None else "step-range"
+    if fraction and (options.timestep_range or options.step_range):
+        raise InputError(
+            f"--{next(iter(fraction))} and --{other} both say when to match; leave one of them out."
+        )
+    if options.timestep_range is not None:
+        return Window.timesteps(*options.timestep_range)
+    if options.step_range is not None:
+        return Window.steps(*options.step_range)
+    return Window(**fraction)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one picture is made, but for the reference and the seed: equal ones share a batch.
+
+    Attributes are the options of the same name; ``None`` leaves a choice to the model.
+    """
+
+    factor: float
+    window: Window
+    weight: Weight
+    kernel: Kernel
+    space: Space
+    reference_noise: ReferenceNoise | None
+    steps: str
+    sampler: Sampler
+    eta: float
+    variance: Variance | None
+    class_label: int | None
+    prompt: str | None
+    negative_prompt: str | None
+    guidance_scale: float | None
+    strength: float | None
+    scheduler: str | None
+
+    @classmethod
+    def of(cls, options: argparse.Namespace, factor: float) -> Settings:
+        """What the options say.
+
+        Raises:
+            InputError: an option cannot be used, or not with another.
+        """
+        check_kind(options)
+        as_given: dict[str, Any] = {
+            field.name: getattr(options, field.name, None) for field in _FIELDS
+        }
+        automatic = {name for name, value in as_given.items() if value == "auto"}
+        read: dict[str, Any] = {
+            "factor": factor,
+            "window": chosen_window(options),
+            "weight": parse_weight(options.weight),
+        }
+        return cls(**as_given | dict.fromkeys(automatic) | read)
+
+    def reference(self, image: Tensor) -> Reference:
+        """A picture or latent (B, C, H, W), matched as these settings say.
+
+        Raises:
+            InputError: the factor or the weight cannot be used.
+        """
+        return Reference(
+            image, self.factor, window=self.window, weight=self.weight, kernel=self.kernel
+        )
+
+
+_FIELDS = dataclasses.fields(Settings)
+
+
+def written(options: argparse.Namespace) -> dict[str, object]:
+    """What is written into a picture of how it was made, but for reference, factor and seed."""
+    kept = ["fit", "kernel", "steps", "space", "reference_noise"]
+    if options.pipeline is None:
+        kept += ["model", "flag", "sampler", "eta", "variance", "class_label"]
+    else:
+        kept += ["pipeline", *PIPELINE_OPTIONS]
+    weight = parse_weight(options.weight)
+    return {
+        "ilvr": __version__,
+        **{name: getattr(options, name) for name in kept},
+        "weight": weight if isinstance(weight, float) else str(weight),
+        "window": dataclasses.asdict(chosen_window(options)),
+    }
