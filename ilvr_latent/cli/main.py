@@ -12,9 +12,9 @@ import torch
 
 from .. import __version__
 from ..errors import InputError
-from . import adm_sample, demo, inspect, lowpass, sample
+from . import adm_sample, demo, evaluate, inspect, lowpass, sample
 
-COMMANDS = (demo, sample, adm_sample, inspect, lowpass)
+COMMANDS = (demo, sample, adm_sample, inspect, lowpass, evaluate)
 
 
 class _Parser(argparse.ArgumentParser):
