@@ -35,8 +35,8 @@ EXAMPLE = "ilvr evaluate --quick --output evaluation"
 
 FACTORS = (2.0, 4.0, 8.0, 16.0)
 RANGES = ("1000-0", "1000-250", "1000-500", "1000-750")
-SAMPLES, QUICK_SAMPLES = 10, 5
-STEPS, QUICK_STEPS = "100", "25"
+SAMPLES, QUICK_SAMPLES = 10, 4
+STEPS, QUICK_STEPS = "100", "20"
 SHOWN = 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -75,30 +76,30 @@ class Judge:
         found = distances(z, self.domain.features)
         if setting.factor is None:
             return Row("unguided samples", found.pictures, found.fid, found.kid, varied)
-        of_references = self.network.levels(self.references)
-        away = torch.cat(
-            [
-                perceptual_distance(of_one, [f[r : r + 1] for f in of_references])
-                for r, of_one in enumerate(levels)
-            ]
-        )
-        residual = low_pass_residual(
-            samples.flatten(0, 1),
-            self.references.repeat_interleave(samples.shape[1], dim=0),
-            setting.factor,
-        )
         return Row(
             f"N = {setting.factor:g}, t = {setting.hi} to {setting.lo}",
             found.pictures,
             found.fid,
             found.kid,
             varied,
-            residual.mean().item(),
-            away.mean().item(),
-            setting.factor,
-            setting.hi,
-            setting.lo,
+            residual=self._residual(samples, setting.factor),
+            reference_distance=self._reference_distance(levels),
+            factor=setting.factor,
+            hi=setting.hi,
+            lo=setting.lo,
         )
+
+    def _residual(self, samples: Tensor, factor: float) -> float:
+        y_0 = self.references.repeat_interleave(samples.shape[1], dim=0)
+        return low_pass_residual(samples.flatten(0, 1), y_0, factor).mean().item()
+
+    def _reference_distance(self, levels: Sequence[Sequence[Tensor]]) -> float:
+        of_references = self.network.levels(self.references)
+        away = [
+            perceptual_distance(of_one, [level[r : r + 1] for level in of_references])
+            for r, of_one in enumerate(levels)
+        ]
+        return torch.cat(away).mean().item()
 
     def _distances(self, name: str, features: Tensor) -> Row:
         found = distances(features, self.domain.features)

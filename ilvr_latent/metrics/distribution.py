@@ -32,7 +32,7 @@ class Distances:
     """How far samples are from a domain.
 
     Attributes:
-        fid: biased upwards by 1 / samples, so compare rows of as many pictures only.
+        fid: too high by about 1 / pictures, so compare it at equal numbers only.
         kid: unbiased; may be slightly negative where there is no difference.
         pictures: how many samples there were.
     """
