@@ -1,0 +1,106 @@
+"""FID (arXiv 1706.08500) and KID (arXiv 1801.01401) between two sets of feature vectors.
+
+torchmetrics computes both. It is handed features in place of pictures, so that they are computed
+once, those of a domain can be stored, and neither torch-fidelity nor torchvision is needed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+
+KID_SUBSETS = 100
+LARGEST_KID_SUBSET = 1000
+
+
+class _Features(nn.Identity):
+    """What torchmetrics takes for a feature network: its input is features already."""
+
+    def __init__(self, dimensions: int) -> None:
+        super().__init__()
+        self.num_features = dimensions
+
+
+@dataclass(frozen=True)
+class Distances:
+    """How far samples are from a domain.
+
+    Attributes:
+        fid: too high by about 1 / pictures, so compare it at equal numbers only.
+        kid: unbiased; may be slightly negative where there is no difference.
+        pictures: how many samples there were.
+    """
+
+    fid: float
+    kid: float
+    pictures: int
+
+
+def require_torchmetrics() -> None:
+    """Make sure that it is there, before long work.
+
+    Raises:
+        InputError: it is not.
+    """
+    if importlib.util.find_spec("torchmetrics") is None:
+        raise InputError(
+            "FID and KID are computed by torchmetrics, which is not installed; "
+            "run: pip install 'torchmetrics>=1.4'."
+        )
+
+
+def distances(features: Tensor, domain: Tensor, *, seed: int = 0) -> Distances:
+    """FID and KID of samples.
+
+    Args:
+        features: (n, d) of the samples.
+        domain: (m, d) of pictures of the domain.
+        seed: of KID's random subsets; the global random state is left as it was.
+
+    Raises:
+        InputError: there are fewer than two of either, or torchmetrics is missing.
+    """
+    require_torchmetrics()
+    if min(len(features), len(domain)) < 2:
+        raise InputError(
+            f"There are {len(features)} samples and {len(domain)} pictures of the domain; "
+            "FID and KID need two or more of each."
+        )
+    return Distances(_fid(features, domain), _kid(features, domain, seed), len(features))
+
+
+def _fid(features: Tensor, domain: Tensor) -> float:
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    metric = FrechetInceptionDistance(feature=_Features(domain.shape[1]))
+    metric.update(domain.double(), real=True)
+    metric.update(features.double(), real=False)
+    return float(metric.compute())
+
+
+def _kid(features: Tensor, domain: Tensor, seed: int) -> float:
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    size = min(len(features), len(domain), LARGEST_KID_SUBSET)
+    whole = size == len(features) == len(domain)
+    with warnings.catch_warnings():
+        # It warns that it keeps features, which is what they are given to it for.
+        warnings.simplefilter("ignore", UserWarning)
+        metric = KernelInceptionDistance(
+            feature=_Features(domain.shape[1]),
+            subsets=1 if whole else KID_SUBSETS,
+            subset_size=size,
+        )
+    metric.update(domain.double(), real=True)
+    metric.update(features.double(), real=False)
+    # torchmetrics draws its subsets from the global generator.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        mean, _ = metric.compute()
+    return float(mean)
