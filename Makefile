@@ -5,7 +5,7 @@ VENV ?= .venv
 CONSTRAINTS ?= .ci/constraints.txt
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
-.PHONY: demo test lint bench clean
+.PHONY: demo gallery test lint bench clean
 
 $(VENV)/.runtime: pyproject.toml $(CONSTRAINTS)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -16,8 +16,20 @@ $(VENV)/.dev: $(VENV)/.runtime
 	$(PIP) -e ".[dev]"
 	touch $@
 
-demo: $(VENV)/.runtime  ## Make the two figures of the README from the embedded model
+demo: $(VENV)/.runtime  ## Make the README's figures from the embedded models
 	$(VENV)/bin/ilvr demo --output demo-output
+
+# Seeds and settings are those that docs/ writes down.
+GRID := $(VENV)/bin/ilvr grid --pipeline embedded --prompt "cat face" --steps 20 --guidance-scale 4 \
+    --reference ilvr_latent/assets/references/noto_apple.png
+IMAGES := docs/images
+
+gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
+	$(VENV)/bin/ilvr demo --output $(IMAGES)
+	$(GRID) --rows factor=1,2,4,8 --columns end=1,0.8,0.6,0.4 --output $(IMAGES)/choosing-factor-end.png
+	$(GRID) --rows space=state,prediction --columns steps=5,10,20,50 --factor 2 --end 0.7 \
+	    --output $(IMAGES)/choosing-space-steps.png
+	$(GRID) --rows factor=1,2 --columns weight=1,0.5,0.2,0.1 --end 0.8 --output $(IMAGES)/choosing-weight.png
 
 test: $(VENV)/.dev  ## Unit and parity tests
 	$(VENV)/bin/python -m pytest
