@@ -1,0 +1,43 @@
+"""A real browser on a real server, and what helps to read workflows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A ComfyUI with nothing but this pack: its address and its base folder."""
+    import browser
+
+    if browser.not_here():
+        pytest.skip(browser.not_here())
+    base = tmp_path_factory.mktemp("comfyui")
+    with browser.comfyui(base) as address:
+        yield address, base
+
+
+@pytest.fixture(scope="session")
+def page(server: tuple[str, Path]) -> Iterator[Any]:
+    """The graph editor; what it prints as errors of ours is in ``page.errors``."""
+    import browser
+
+    with browser.open_page(server[0], 1700, 1250) as page:
+        page.errors = []
+        page.on(
+            "console",
+            lambda said: (
+                said.type == "error"
+                and "ilvr" in f"{said.text} {said.location}".lower()
+                and page.errors.append(said.text)
+            ),
+        )
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        yield page

@@ -1,0 +1,141 @@
+"""A real ComfyUI with nothing but this pack, and a real browser on it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent.parent
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+COMFYUI = Path(os.environ.get("COMFYUI_PATH", "~/comfy/ComfyUI")).expanduser()
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+START_TIMEOUT, RUN_TIMEOUT = 400, 400
+
+READY = "window.app?.graph && window.LiteGraph?.registered_node_types.ILVRApply !== undefined"
+MISSING = """window.app.graph._nodes.map(node => node.type)
+    .filter(type => !(type in window.LiteGraph.registered_node_types))"""
+SETTINGS = """async (settings) => {
+    for (const [name, value] of Object.entries(settings))
+        await window.app.extensionManager.setting.set(name, value);
+}"""
+QUIET = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Minimap.Visible": False,
+    # Text at every zoom.
+    "LiteGraph.Canvas.MinFontSizeForLOD": 0,
+}
+LOAD = """async (workflow) => {
+    window.outcome = null;
+    for (const event of ["execution_success", "execution_error"])
+        window.app.api.addEventListener(event, e => { window.outcome = [event, e.detail]; });
+    await window.app.loadGraphData(workflow);
+}"""
+# Shows the box (left, top, right, bottom of the graph) and says where on the page it then is.
+SHOW = """([left, top, right, bottom, most]) => {
+    const canvas = window.app.canvas, at = canvas.canvas.getBoundingClientRect();
+    const room = [20, 90, at.width - 40, at.height - 40];
+    const scale = Math.min((room[2] - room[0]) / (right - left),
+                           (room[3] - room[1]) / (bottom - top), most);
+    canvas.ds.scale = scale;
+    canvas.ds.offset = [room[0] / scale - left, room[1] / scale - top];
+    canvas.setDirty(true, true);
+    return {x: at.x + room[0], y: at.y + room[1],
+            width: (right - left) * scale, height: (bottom - top) * scale};
+}"""
+
+
+def not_here() -> str:
+    """What is missing on this machine, or nothing."""
+    for what, there in (
+        (f"ComfyUI at {COMFYUI} ($COMFYUI_PATH)", COMFYUI.is_dir()),
+        ("its requirements", importlib.util.find_spec("comfyui_frontend_package")),
+        ("playwright", importlib.util.find_spec("playwright")),
+        ("chromium", CHROMIUM),
+    ):
+        if not there:
+            return f"no {what}"
+    return ""
+
+
+@contextlib.contextmanager
+def comfyui(base: Path) -> Iterator[str]:
+    """Run the server on the CPU, with its files in ``base``; gives its address.
+
+    Raises:
+        RuntimeError: it does not start; with its log.
+    """
+    for folder in ("custom_nodes", "user", "input", "output"):
+        (base / folder).mkdir()
+    (base / "custom_nodes" / "ilvr-latent").symlink_to(ROOT)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [
+        sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port),
+        "--base-directory", str(base), "--disable-auto-launch",
+    ]  # fmt: skip
+    with (base / "log.txt").open("w") as log:
+        process = subprocess.Popen(command, cwd=COMFYUI, stdout=log, stderr=log)
+        try:
+            _wait_for(address, process, base / "log.txt")
+            yield address
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/object_info/ILVRApply", timeout=5) as answer:
+                assert json.load(answer), log.read_text()
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise RuntimeError(log.read_text())
+
+
+@contextlib.contextmanager
+def open_page(address: str, width: int, height: int) -> Iterator[Any]:
+    """A page with the graph editor, with no help for beginners in the way."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.goto(address)
+        page.wait_for_function(READY, timeout=START_TIMEOUT * 1000)
+        page.evaluate(SETTINGS, QUIET)
+        yield page
+        browser.close()
+
+
+def load(page: Any, path: Path) -> None:
+    """Open a workflow, and close what the front end says about it."""
+    page.evaluate(LOAD, json.loads(path.read_text()))
+    page.keyboard.press("Escape")
+
+
+def run(page: Any) -> None:
+    """Press Run and wait.
+
+    Raises:
+        AssertionError: a node failed; with what the server says.
+    """
+    page.locator('[data-testid="queue-button"] button').first.click()
+    page.wait_for_function("window.outcome !== null", timeout=RUN_TIMEOUT * 1000)
+    event, detail = page.evaluate("window.outcome")
+    assert event == "execution_success", detail

@@ -1,0 +1,148 @@
+"""Make every picture that shows ComfyUI: `python tests/ui/support/pictures.py`, with its Python.
+
+Opens each workflow in a browser, presses Run, and writes its thumbnail in ``workflows/``, the
+screenshots in ``docs/images`` and the pictures of the help pages in ``web/docs/images``. Names of
+workflows as arguments: only what comes from those. Look at the pictures afterwards.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from browser import ROOT, SHOW, WORKFLOWS, comfyui, load, not_here, open_page, run
+from layout import Box, boxes, group_boxes, wires
+from PIL import Image, ImageDraw, ImageFont
+
+REFERENCES = ROOT / "ilvr_latent" / "assets" / "references"
+DOCS, HELP = ROOT / "docs" / "images", ROOT / "web" / "docs" / "images"
+BACKGROUND = "#222222"
+MARGIN = 12
+
+# Workflows that are shown whole in docs/comfyui.md.
+SHOWN = ("first-steps", "factor-sweep", "range-sweep", "masked-region", "two-references")
+
+# Help page: the workflow, and the nodes to show of it.
+NODES = {
+    "ILVRReferenceEncode": ("first-steps", ("LoadImage", "ILVRReferenceEncode")),
+    "ILVRLowPassPreview": ("first-steps", ("ILVRLowPassPreview", "PreviewImage")),
+    "ILVREmptyPixels": ("two-references", ("ILVREmptyPixels", "KSampler")),
+    "ILVRADMConditioning": ("two-references", ("ILVRADMConditioning", "KSampler")),
+    "ILVRADMSampler": ("adm-paper-settings", ("ILVRADMSampler", "SamplerCustom")),
+    "ILVRADMSchedule": ("adm-paper-settings", ("ILVRADMSchedule", "SamplerCustom")),
+}
+# Help page: the workflow, and what stands under its reference and results.
+STRIPS = {
+    "ILVRApply": ("factor-sweep", ("reference", "factor 2", "factor 4", "factor 8", "factor 16")),
+    "ILVRLoadDemo": ("first-steps", ("reference", *["red apple"] * 4)),
+    "ILVRLoadADM": ("adm-paper-settings", ("reference", *["sample"] * 4)),
+}
+
+
+def main(names: list[str]) -> None:
+    """Make the pictures of these workflows, or of all."""
+    assert not not_here(), not_here()
+    for folder in (DOCS, HELP):
+        folder.mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as base,
+        comfyui(Path(base)) as address,
+        open_page(address, 2300, 1300) as page,
+    ):
+        for path in WORKFLOWS:
+            if not names or path.stem in names:
+                start = time.monotonic()
+                _pictures(page, path, Path(base) / "output")
+                print(f"{path.stem}: {time.monotonic() - start:.0f} s", flush=True)
+
+
+def _pictures(page: Any, path: Path, output: Path) -> None:
+    workflow = json.loads(path.read_text())
+    load(page, path)
+    page.mouse.move(5, 1295)
+    needs_a_download = any(node["properties"].get("models") for node in workflow["nodes"])
+    if not needs_a_download:
+        run(page)
+    time.sleep(3)
+    ends = [Box(x, y, x, y) for wire in wires(workflow) for x, y in wire.points]
+    whole = _shot(page, _around([*group_boxes(workflow).values(), *ends]))
+    if needs_a_download:
+        _on_background(whole, 800, 400).save(path.with_suffix(".jpg"), quality=88)
+        return
+    references = [
+        Image.open(REFERENCES / Path(node["widgets_values"][0]).name).convert("RGB")
+        for node in workflow["nodes"]
+        if node["type"] == "LoadImage"
+    ]
+    results = [
+        Image.open(result).convert("RGB")
+        for result in sorted(output.glob(f"ilvr-{path.stem}_*.png"))[:4]
+    ]
+    _thumbnail(references, results).save(path.with_suffix(".jpg"), quality=88)
+    if path.stem in SHOWN:
+        whole.save(DOCS / f"comfyui-{path.stem}.jpg", quality=80)
+    for page_of, (stem, kinds) in NODES.items():
+        if stem == path.stem:
+            box = boxes(workflow)
+            shown = [box[node["id"]] for node in workflow["nodes"] if node["type"] in kinds]
+            picture = _shot(page, _around(shown), most=1)
+            picture.save(HELP / f"{page_of}.jpg", quality=82)
+    for page_of, (stem, labels) in STRIPS.items():
+        if stem == path.stem:
+            strip = _strip([*references[:1], *results], labels)
+            strip.save(HELP / f"{page_of}.jpg", quality=85)
+
+
+def _around(shown: Any) -> tuple[float, float, float, float]:
+    sides = list(zip(*shown, strict=True))
+    return (
+        min(sides[0]) - MARGIN,
+        min(sides[1]) - MARGIN,
+        max(sides[2]) + MARGIN,
+        max(sides[3]) + MARGIN,
+    )
+
+
+def _shot(page: Any, box: tuple[float, float, float, float], most: float = 2) -> Image.Image:
+    """The graph inside the box, as large as the window allows."""
+    where = page.evaluate(SHOW, [*box, most])
+    time.sleep(2)
+    return Image.open(io.BytesIO(page.screenshot(clip=where))).convert("RGB")
+
+
+def _on_background(picture: Image.Image, width: int, height: int) -> Image.Image:
+    picture.thumbnail((width, height), Image.Resampling.LANCZOS)
+    sheet = Image.new("RGB", (width, height), BACKGROUND)
+    sheet.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
+    return sheet
+
+
+def _thumbnail(references: list[Image.Image], results: list[Image.Image]) -> Image.Image:
+    """The references on the left, four results on the right."""
+    sheet = Image.new("RGB", (800, 400), "white")
+    side = 400 // len(references)
+    for place, reference in enumerate(references):
+        sheet.paste(reference.resize((side, side)), (place * side, (400 - side) // 2))
+    for place, result in enumerate(results):
+        sheet.paste(result.resize((200, 200)), (400 + 200 * (place % 2), 200 * (place // 2)))
+    return sheet
+
+
+def _strip(pictures: list[Image.Image], labels: tuple[str, ...]) -> Image.Image:
+    side, line = 150, 24
+    sheet = Image.new("RGB", (side * len(pictures), side + line), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
+    for place, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+        sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (place * side, 0))
+        middle = (place * side + side / 2, side + line / 2)
+        draw.text(middle, label, fill="black", font=font, anchor="mm")
+    return sheet
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
