@@ -146,6 +146,8 @@ class _Plot:
 
     def _line(self, points: Sequence[Point], colour: Colour, width: float) -> None:
         scaled = [(a * OVERSIZE, b * OVERSIZE) for a, b in points]
+        if len(scaled) < 2:
+            return
         self._draw.line(scaled, colour, round(width * OVERSIZE), joint="curve")
 
     def _text(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .lowpass import low_pass_matrices
+
 
 def radial_power_spectrum(x: Tensor) -> Tensor:
     """Mean power on rings of equal spatial frequency.
 
-    The picture is mirrored about its edges, as phi_N does it (its power is that of the DCT-II), so
-    edges that do not meet are no fine structure. White noise of variance v has power v throughout.
+    Taken from the DCT-II: the picture is mirrored about its edges as phi_N does it, so that edges
+    which do not meet are no fine structure. White noise of variance v has power v throughout.
 
     Args:
         x: (..., H, W); dimensions in front are averaged over.
@@ -20,18 +22,18 @@ def radial_power_spectrum(x: Tensor) -> Tensor:
     """
     height, width = x.shape[-2:]
     side = min(height, width)
-    mirrored = torch.cat([x, x.flip(-1)], dim=-1).float()
-    mirrored = torch.cat([mirrored, mirrored.flip(-2)], dim=-2)
-    power = torch.fft.rfft2(mirrored, norm="ortho").abs().square()
-    power = power.reshape(-1, *power.shape[-2:]).mean(0)
-    rows, columns = torch.fft.fftfreq(2 * height)[:, None], torch.fft.rfftfreq(2 * width)
-    ring = (torch.hypot(rows, columns) * 2 * side).round().long().flatten().to(x.device)
+    # phi of N = 1 is every function of the orthonormal DCT-II.
+    rows, columns = (
+        low_pass_matrices(length, 1.0, "spectral")[0].to(x.device, torch.float32)
+        for length in (height, width)
+    )
+    power = (rows @ x.float() @ columns.T).square().reshape(-1, height, width).mean(0)
+    down, across = torch.arange(height)[:, None] / height, torch.arange(width) / width
     # The corners, finer than the rows and columns themselves can be, are left out.
-    ring = ring.clamp(max=side)
+    ring = (torch.hypot(down, across) * side).round().long().clamp(max=side).to(x.device).flatten()
     sums = power.new_zeros(side + 1).index_add(0, ring, power.flatten())
-    counts = power.new_zeros(side + 1).index_add(0, ring, torch.ones_like(power).flatten())
-    rings: Tensor = (sums / counts)[:side]
-    return rings
+    means: Tensor = sums[:side] / torch.bincount(ring, minlength=side + 1)[:side]
+    return means
 
 
 def frequencies(side: int) -> list[float]:

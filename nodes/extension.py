@@ -9,7 +9,9 @@ from .adm_sampling import ILVRADMSampler, ILVRADMSchedule
 from .apply import ILVRApply
 from .demo import ILVRLoadDemo
 from .examples import install_examples
+from .grid import ILVRGrid
 from .reference import ILVRLowPassPreview, ILVRReferenceEncode
+from .report import ILVRRecord, ILVRReport
 
 
 class ILVRExtension(ComfyExtension):
@@ -23,6 +25,9 @@ class ILVRExtension(ComfyExtension):
             ILVRApply,
             ILVRReferenceEncode,
             ILVRLowPassPreview,
+            ILVRGrid,
+            ILVRRecord,
+            ILVRReport,
             ILVRLoadDemo,
             ILVRLoadADM,
             ILVRADMConditioning,

@@ -130,19 +130,25 @@ class HostGuide(Protocol):
         ...
 
 
-def guided(model: ModelPatcher, guide: HostGuide) -> ModelPatcher:
+def guide_of(model: ModelPatcher) -> Any:
+    """The guide that a MODEL has already, or ``None``."""
+    return next((wrapper.guide for wrapper in model.get_wrappers(SAMPLER_SAMPLE, KEY)), None)
+
+
+def guided(model: ModelPatcher, guide: HostGuide, *, instead: bool = False) -> ModelPatcher:
     """A MODEL that samples with ``guide``, joined to the guide that the MODEL has already.
 
     Args:
         model: stays as it is.
         guide: the method.
+        instead: in the place of the guide that the MODEL has.
 
     Returns:
         A clone; the weights are shared.
     """
+    before = None if instead else guide_of(model)
+    guide = guide if before is None else before.joined(guide)
     clone = model.clone()
-    for wrapper in clone.get_wrappers(SAMPLER_SAMPLE, KEY):
-        guide = wrapper.guide.joined(guide)
     clone.remove_wrappers_with_key(SAMPLER_SAMPLE, KEY)
     clone.add_wrapper_with_key(SAMPLER_SAMPLE, KEY, _GuidedSampling(guide))
     return clone

@@ -69,7 +69,7 @@ class HostILVR:
         Raises:
             InputError: a reference does not fit the latent.
         """
-        placed = [_Placed(condition, run) for condition in self.conditions]
+        placed = [Placed(condition, run) for condition in self.conditions]
         for p in placed:
             logger.info("ILVR (N = %g) %s", p.condition.reference.factor, p)
             show(p.condition.node_id, f"{p}".capitalize())
@@ -77,7 +77,7 @@ class HostILVR:
         return HostILVRRun(active, run) if active else None
 
 
-class _Placed:
+class Placed:
     """A reference during one run: in the model's scale, at the latent's size."""
 
     def __init__(self, condition: Condition, run: HostRun) -> None:
@@ -89,24 +89,24 @@ class _Placed:
         self.y_0, mask = dataclasses.replace(reference, image=run.latent_in(y_0), mask=mask).placed(
             run.shape, run.device
         )
-        self._area: float | Tensor = 1.0
+        self.area: float | Tensor = 1.0
         for area in (mask, run.denoise_mask):
             # What inpainting keeps, ILVR leaves alone.
-            self._area = self._area if area is None else self._area * area
-        self._lowpass = reference.lowpass
+            self.area = self.area if area is None else self.area * area
+        self.lowpass = reference.lowpass
 
     def __str__(self) -> str:
         return str(self.range)
 
     def target(self, weight: float, y: Tensor) -> tuple[LowPass, float | Tensor, Tensor]:
         """What :func:`merge` needs to match with ``y``."""
-        return self._lowpass, weight * self._area, y
+        return self.lowpass, weight * self.area, y
 
 
 class HostILVRRun:
     """One run; see :class:`.host.HostGuideRun`."""
 
-    def __init__(self, placed: list[_Placed], run: HostRun) -> None:
+    def __init__(self, placed: list[Placed], run: HostRun) -> None:
         self._in_state = [p for p in placed if p.condition.space == "state"]
         self._in_prediction = [p for p in placed if p.condition.space == "prediction"]
         if not run.keeps_state:
