@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from torch import Tensor
 
 from .. import __version__
 from ..adm import load_adm
@@ -37,13 +36,15 @@ FACTORS = (2.0, 4.0, 8.0, 16.0)
 RANGES = ("1000-0", "1000-250", "1000-500", "1000-750")
 SAMPLES, QUICK_SAMPLES = 10, 4
 STEPS, QUICK_STEPS = "100", "20"
-SHOWN = 2
+SHOWN_SAMPLES, SHOWN_REFERENCES = 2, 24
+
+Tables = tuple[list[Row], list[Row], list[Row]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
-    quick_help = f"{QUICK_SAMPLES} samples a reference and {QUICK_STEPS} steps: under five minutes"
+    quick_help = f"{QUICK_SAMPLES} samples a reference and {QUICK_STEPS} steps: a few minutes"
     add("--quick", action="store_true", help=quick_help)
     add("--model", default="embedded", help="'embedded' or a guided-diffusion checkpoint")
     flag_help = "a flag the checkpoint can't tell, such as num_head_channels=64; may be repeated"
@@ -84,11 +85,10 @@ def run(options: argparse.Namespace) -> None:
     with progress("sampling", len(batches) * len(gallery.schedule)) as advance:
         for batch in batches:
             gallery.make(batch, advance)
-    samples = {setting: gallery.read(setting) for setting in plan.settings}
-    save_png(_sheet(gallery, samples), options.output / "sheet.png")
+    save_png(_sheet(gallery, plan), options.output / "sheet.png")
 
     judge = Judge(load_feature_network(), domain, gallery.references)
-    tables = _measured(judge, plan, samples)
+    tables = _measured(judge, plan, gallery)
     record = _record(judge, tables, settings)
     text = markdown(*tables, _note(judge, settings))
     _write(options.output / "evaluation.json", json.dumps(record, indent=2) + "\n")
@@ -170,11 +170,9 @@ def _plan(options: argparse.Namespace, gallery: Gallery) -> Plan:
     return Plan.of(options.factors, options.ranges, options.range_factor, timesteps)
 
 
-def _measured(
-    judge: Judge, plan: Plan, samples: dict[Setting, Tensor]
-) -> tuple[list[Row], list[Row], list[Row]]:
+def _measured(judge: Judge, plan: Plan, gallery: Gallery) -> Tables:
     """The rows of the three tables: yardsticks, by factor, by range."""
-    rows = {setting: judge.row(setting, x) for setting, x in samples.items()}
+    rows = {setting: judge.row(setting, gallery.read(setting)) for setting in plan.settings}
     unguided = rows[UNGUIDED]
     return (
         [*judge.yardsticks(unguided.pictures), unguided],
@@ -183,9 +181,7 @@ def _measured(
     )
 
 
-def _record(
-    judge: Judge, tables: tuple[list[Row], list[Row], list[Row]], settings: dict[str, object]
-) -> dict[str, object]:
+def _record(judge: Judge, tables: Tables, settings: dict[str, object]) -> dict[str, object]:
     names = ("yardsticks", "by_factor", "by_range")
     return {
         "settings": settings,
@@ -214,17 +210,18 @@ def _write(path: Path, text: str) -> None:
         partial.write_text(text)
 
 
-def _sheet(gallery: Gallery, samples: dict[Setting, Tensor]) -> Image.Image:
-    """The first samples of every row of the tables, a row for each reference."""
+def _sheet(gallery: Gallery, plan: Plan) -> Image.Image:
+    """The first samples of every row of the tables, a row for each of the first references."""
     columns = [Column("reference")]
-    rows: list[list[Image.Image | None]] = [[y_0] for y_0 in to_images(gallery.references)]
-    for setting, x in samples.items():
+    references = to_images(gallery.references[:SHOWN_REFERENCES])
+    rows: list[list[Image.Image | None]] = [[y_0] for y_0 in references]
+    for setting in plan.settings:
         columns += [
             Column(f"sample {k + 1}", gap=6 if k else 20, group="" if k else _title(setting))
-            for k in range(SHOWN)
+            for k in range(SHOWN_SAMPLES)
         ]
-        for row, of_one in zip(rows, x, strict=True):
-            row += to_images(of_one[:SHOWN])
+        for row, of_one in zip(rows, gallery.read(setting), strict=False):
+            row += to_images(of_one[:SHOWN_SAMPLES])
     return contact_sheet(rows, columns, cell=64)
 
 

@@ -60,12 +60,15 @@ class Judge:
 
     def yardsticks(self, pictures: int) -> list[Row]:
         """What to compare samples with: pictures of the domain, as many, and the references."""
-        references = self._distances(
-            "the references", pooled_features(self.network, self.references)
-        )
-        if self.domain.held_out is None:
-            return [references]
-        return [self._distances("held-out pictures", self.domain.held_out[:pictures]), references]
+        compared = {
+            "held-out pictures": self.domain.held_out,
+            "the references": pooled_features(self.network, self.references),
+        }
+        return [
+            self._distances(name, z[:pictures])
+            for name, z in compared.items()
+            if z is not None and len(z) > 1
+        ]
 
     @torch.inference_mode()
     def row(self, setting: Setting, samples: Tensor) -> Row:

@@ -156,6 +156,14 @@ def test_json_is_one_object(evaluate: Command, output: Path) -> None:
     assert printed == json.loads((output / "evaluation.json").read_text())
 
 
+def test_one_reference_is_enough(evaluate: Command, references: Path, output: Path) -> None:
+    outcome = evaluate("--references", references / "a.png", "--factors", 2, "--ranges")
+    assert (outcome.status, outcome.err) == (0, "")
+    record = json.loads((output / "evaluation.json").read_text())
+    assert [row["name"] for row in record["yardsticks"]] == ["unguided samples"]
+    assert record["by_range"] == []
+
+
 def test_other_settings_need_another_folder(evaluate: Command) -> None:
     evaluate("--factors", 2, "--ranges")
     evaluate("--seed", 1, "--steps", 4).is_refusal_of("steps, seed", "--output")
