@@ -32,6 +32,7 @@ SETTINGS = """async (settings) => {
 QUIET = {
     "Comfy.TutorialCompleted": True,
     "Comfy.Minimap.Visible": False,
+    "Comfy.Graph.CanvasInfo": False,
     # Text at every zoom.
     "LiteGraph.Canvas.MinFontSizeForLOD": 0,
 }

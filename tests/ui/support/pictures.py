@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sys
 import tempfile
 import time
@@ -22,19 +23,17 @@ from PIL import Image, ImageDraw, ImageFont
 REFERENCES = ROOT / "ilvr_latent" / "assets" / "references"
 DOCS, HELP = ROOT / "docs" / "images", ROOT / "web" / "docs" / "images"
 BACKGROUND = "#222222"
-MARGIN = 12
+MARGIN = 24
 
 # Workflows that are shown whole in docs/comfyui.md.
-SHOWN = ("first-steps", "factor-sweep", "range-sweep", "masked-region", "two-references")
+SHOWN = ("first-steps", "factor-sweep", "range-sweep", "two-references")
 
-# Help page: the workflow, and the nodes to show of it.
+# Help page: the workflow, and the nodes to show of it. Pages may share a picture.
 NODES = {
     "ILVRReferenceEncode": ("first-steps", ("LoadImage", "ILVRReferenceEncode")),
     "ILVRLowPassPreview": ("first-steps", ("ILVRLowPassPreview", "PreviewImage")),
-    "ILVREmptyPixels": ("two-references", ("ILVREmptyPixels", "KSampler")),
-    "ILVRADMConditioning": ("two-references", ("ILVRADMConditioning", "KSampler")),
-    "ILVRADMSampler": ("adm-paper-settings", ("ILVRADMSampler", "SamplerCustom")),
-    "ILVRADMSchedule": ("adm-paper-settings", ("ILVRADMSchedule", "SamplerCustom")),
+    "ILVREmptyPixels": ("two-references", ("ILVRADMConditioning", "ILVREmptyPixels", "KSampler")),
+    "ILVRADMSampler": ("adm-paper-settings", ("ILVRADMSchedule", "SamplerCustom")),
 }
 # Help page: the workflow, and what stands under its reference and results.
 STRIPS = {
@@ -134,13 +133,15 @@ def _thumbnail(references: list[Image.Image], results: list[Image.Image]) -> Ima
 
 
 def _strip(pictures: list[Image.Image], labels: tuple[str, ...]) -> Image.Image:
-    side, line = 150, 24
-    sheet = Image.new("RGB", (side * len(pictures), side + line), "white")
+    """Three in a row: the help panel is narrow."""
+    side, line, columns = 150, 24, 3
+    rows = math.ceil(len(pictures) / columns)
+    sheet = Image.new("RGB", (side * columns, (side + line) * rows), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
     for place, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-        sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (place * side, 0))
-        middle = (place * side + side / 2, side + line / 2)
-        draw.text(middle, label, fill="black", font=font, anchor="mm")
+        x, y = place % columns * side, place // columns * (side + line)
+        sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (x, y))
+        draw.text((x + side / 2, y + side + line / 2), label, fill="black", font=font, anchor="mm")
     return sheet
 
 
