@@ -161,7 +161,8 @@ class RecordedRun:
 
 def _norms(x: Tensor) -> Tensor:
     """Of each picture of a batch, (B,)."""
-    return torch.linalg.vector_norm(x.flatten(1), dim=1)
+    norms: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1)
+    return norms
 
 
 class Recorder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
@@ -87,7 +87,7 @@ def grid_sheet(
     rows: Axis,
     columns: Axis,
     pictures: Sequence[Sequence[Image.Image]],
-    leading: dict[str, Sequence[Image.Image | None]],
+    leading: Mapping[str, Sequence[Image.Image | None]],
     *,
     cell: int = 128,
 ) -> Image.Image:

@@ -6,6 +6,7 @@ import argparse
 import functools
 import inspect
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -144,7 +145,8 @@ def _call_settings(pipe: Any, settings: Settings, size: tuple[int, int]) -> dict
     steps, strength = _whole(settings.steps), settings.strength
     if strength is not None and not 1 <= steps * strength <= steps:
         raise InputError(
-            f"--strength is {strength}; use more than 0, up to 1, and at least {1 / steps:.2g} "
+            f"--strength is {strength}; use more than 0, up to 1, and at least "
+            f"{math.ceil(100 / steps) / 100:g} 
             f"with {steps} steps."
         )
     arguments: dict[str, Any] = {"num_inference_steps": steps}

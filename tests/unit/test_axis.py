@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ilvr_latent import InputError
-from ilvr_latent.axis import Axis, check_apart, number, one_of, parse_axis
+from ilvr_latent.axis import Axis, Reader, check_apart, number, one_of, parse_axis
 
-READERS = {
+READERS: dict[str, Reader] = {
     "factor": float,
     "steps": str,
     "guidance_scale": number("guidance_scale", float, 0, 10),
