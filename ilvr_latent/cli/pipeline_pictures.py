@@ -146,8 +146,7 @@ def _call_settings(pipe: Any, settings: Settings, size: tuple[int, int]) -> dict
     if strength is not None and not 1 <= steps * strength <= steps:
         raise InputError(
             f"--strength is {strength}; use more than 0, up to 1, and at least "
-            f"{math.ceil(100 / steps) / 100:g} 
-            f"with {steps} steps."
+            f"{math.ceil(100 / steps) / 100:g} with {steps} steps."
         )
     arguments: dict[str, Any] = {"num_inference_steps": steps}
     for option in ("prompt", "negative_prompt", "guidance_scale", "strength"):
