@@ -178,12 +178,19 @@ def crossings(workflow: dict[str, Any]) -> list[str]:
 
 
 def _meetings(one: list[Point], other: list[Point]) -> Iterator[Point]:
+    if not _extent(one).meets(_extent(other), margin=1):
+        return
     for a, b in itertools.pairwise(one):
         for c, d in itertools.pairwise(other):
             if max(c[0], d[0]) < min(a[0], b[0]) or min(c[0], d[0]) > max(a[0], b[0]):
                 continue
             if _side(a, b, c) * _side(a, b, d) < 0 and _side(c, d, a) * _side(c, d, b) < 0:
                 yield (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
+
+
+def _extent(points: list[Point]) -> Box:
+    xs, ys = zip(*points, strict=True)
+    return Box(min(xs), min(ys), max(xs), max(ys))
 
 
 def _side(a: Point, b: Point, c: Point) -> float:

@@ -90,7 +90,8 @@ def _pictures(page: Any, path: Path, output: Path) -> None:
             box = boxes(workflow)
             shown = [box[node["id"]] for node in workflow["nodes"] if node["type"] in kinds]
             picture = _shot(page, _around(shown), most=1)
-            picture.save(HELP / f"{page_of}.jpg", quality=82)
+            picture.thumbnail((640, 640), Image.Resampling.LANCZOS)
+            picture.save(HELP / f"{page_of}.jpg", quality=80)
     for page_of, (stem, labels) in STRIPS.items():
         if stem == path.stem:
             strip = _strip([*references[:1], *results], labels)
