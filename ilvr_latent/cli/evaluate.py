@@ -173,9 +173,8 @@ def _plan(options: argparse.Namespace, gallery: Gallery) -> Plan:
 def _measured(judge: Judge, plan: Plan, gallery: Gallery) -> Tables:
     """The rows of the three tables: yardsticks, by factor, by range."""
     rows = {setting: judge.row(setting, gallery.read(setting)) for setting in plan.settings}
-    unguided = rows[UNGUIDED]
     return (
-        [*judge.yardsticks(unguided.pictures), unguided],
+        [*judge.yardsticks(gallery.samples), rows[UNGUIDED]],
         [rows[setting] for setting in plan.by_factor],
         [rows[setting] for setting in plan.by_range],
     )

@@ -58,17 +58,17 @@ class Judge:
     domain: Domain
     references: Tensor
 
-    def yardsticks(self, pictures: int) -> list[Row]:
-        """What to compare samples with: pictures of the domain, as many, and the references."""
-        compared = {
-            "held-out pictures": self.domain.held_out,
-            "the references": pooled_features(self.network, self.references),
-        }
-        return [
-            self._distances(name, z[:pictures])
-            for name, z in compared.items()
-            if z is not None and len(z) > 1
-        ]
+    def yardsticks(self, samples: int) -> list[Row]:
+        """What to compare rows of so many samples a reference with, at the same number of pictures.
+
+        The references count ``samples`` times each: as in the rows, several pictures then show the
+        same thing, which raises FID and KID by itself.
+        """
+        z = pooled_features(self.network, self.references).repeat_interleave(samples, dim=0)
+        rows = [self._distances(f"the references, {samples} times each", z)]
+        if self.domain.held_out is not None:
+            rows.insert(0, self._distances("held-out pictures", self.domain.held_out[: len(z)]))
+        return rows
 
     @torch.inference_mode()
     def row(self, setting: Setting, samples: Tensor) -> Row:

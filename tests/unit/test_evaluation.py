@@ -91,7 +91,10 @@ def test_it_writes_tables_numbers_and_pictures(evaluate: Command, output: Path) 
     record = json.loads((output / "evaluation.json").read_text())
     assert [row["factor"] for row in record["by_factor"]] == [2, 4]
     assert record["by_range"][0] == record["by_factor"][1]  # N = 4, whole range: sampled once
-    assert [row["name"] for row in record["yardsticks"]] == ["the references", "unguided samples"]
+    assert [row["name"] for row in record["yardsticks"]] == [
+        "the references, 3 times each",
+        "unguided samples",
+    ]
     assert record["domain"] == {"name": "domain", "pictures": 12}
     assert {path.name for path in (output / "pictures").iterdir()} == set(ROWS)
     assert len(list((output / "pictures").rglob("*.png"))) == len(ROWS) * 3 * 3
@@ -160,7 +163,7 @@ def test_one_reference_is_enough(evaluate: Command, references: Path, output: Pa
     outcome = evaluate("--references", references / "a.png", "--factors", 2, "--ranges")
     assert (outcome.status, outcome.err) == (0, "")
     record = json.loads((output / "evaluation.json").read_text())
-    assert [row["name"] for row in record["yardsticks"]] == ["unguided samples"]
+    assert [row["pictures"] for row in record["yardsticks"]] == [3, 3]
     assert record["by_range"] == []
 
 
