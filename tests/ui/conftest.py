@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A ComfyUI with nothing but this pack: its address and its base folder."""
     import browser
@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
         yield address, base
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page(server: tuple[str, Path]) -> Iterator[Any]:
     """The graph editor; what it prints as errors of ours is in ``page.errors``."""
     import browser
