@@ -44,5 +44,5 @@ def curve(log: Path) -> Image.Image:
     for value, x in ((low[0], left), (high[0], left + width)):
         draw.text((x, top + height + 14), f"{10**value:,.0f}", "black", anchor="mm")
     draw.text((left + width / 2, top + height + 34), "pictures seen", "black", anchor="mm")
-    draw.text((left + width - 8, top + 8), "min-SNR weighted v-loss", "black", anchor="ra")
+    draw.text((left + 8, top + height - 8), "weighted v-loss", "black", anchor="ld")
     return picture
