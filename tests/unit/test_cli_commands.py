@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 import ilvr_latent
 from ilvr_latent import LowPass, load_adm
-from ilvr_latent.cli import demo
+from ilvr_latent.cli import demo, demo_latent
 from ilvr_latent.images import read_image, to_images, to_tensor
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def test_inspect_tells_what_a_checkpoint_is(
     assert record["missing"] is None
 
 
-def test_the_demo_makes_two_figures(
+def test_the_demo_makes_three_figures(
     ilvr: Command,
     tiny_checkpoint: Callable[..., Path],
     output: Path,
@@ -140,13 +140,14 @@ def test_the_demo_makes_two_figures(
 
     monkeypatch.setattr(demo, "load_embedded", load_tiny)
     monkeypatch.setattr(demo, "STEPS", "2")
+    monkeypatch.setattr(demo_latent, "STEPS", 2)
     outcome = ilvr("demo", "--output", output)
     assert (outcome.status, outcome.err) == (0, "")
-    assert names(output) == ["factor.png", "range.png"]
+    assert names(output) == ["factor.png", "latent.png", "range.png"]
     for name in names(output):
         assert str(output / name) in outcome.out
         with Image.open(output / name) as figure:
-            assert figure.width > 8 * 128
+            assert figure.width > 7 * 128
 
 
 def test_the_demo_names_an_output_folder_that_it_cannot_use(ilvr: Command, output: Path) -> None:
