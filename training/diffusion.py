@@ -20,17 +20,11 @@ def velocity(x_0: Tensor, eps: Tensor, a_bar: Tensor) -> Tensor:
     return a_bar.sqrt() * eps - (1 - a_bar).sqrt() * x_0
 
 
-def min_snr_weight(a_bar: Tensor, gamma: float = 5.0) -> Tensor:
-    """Loss weight of Min-SNR for v-prediction, min(snr, gamma) / (snr + 1) (arXiv 2303.09556)."""
-    snr = a_bar / (1 - a_bar)
-    return snr.clamp(max=gamma) / (snr + 1)
-
-
 def capped_weight(a_bar: Tensor, gamma: float = 5.0) -> Tensor:
     """Loss weight for v-prediction, min(snr + 1, gamma) / (snr + 1).
 
-    At high noise Min-SNR goes to zero, and with it what is learned of the layout, which is what a
-    prompt decides first. Here the error of x_0 counts there too.
+    Min-SNR, min(snr, gamma) / (snr + 1) (arXiv 2303.09556), goes to zero at high noise, and with it
+    what is learned of the layout, which is decided first. Here the error of x_0 counts there too.
     """
     return (gamma * (1 - a_bar)).clamp(max=1)
 

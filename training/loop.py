@@ -69,7 +69,15 @@ def averaged_weights(name: str, cache: Path) -> tuple[dict[str, Tensor], int]:
     return state["ema"], state["seen"]
 
 
-def train(model: nn.Module, loss: Loss, recipe: Recipe, *, images: int, cache: Path) -> None:
+def train(
+    model: nn.Module,
+    loss: Loss,
+    recipe: Recipe,
+    *,
+    images: int,
+    cache: Path,
+    restart: bool = False,
+) -> None:
     """Train until ``images`` pictures have been seen, going on where the last run stopped.
 
     Args:
@@ -78,6 +86,9 @@ def train(model: nn.Module, loss: Loss, recipe: Recipe, *, images: int, cache: P
         recipe: the hyperparameters.
         images: length of the whole run; the learning rate falls towards its end.
         cache: where checkpoints and the log go, in a folder of the recipe's name.
+        restart: begin at the averaged weights with a fresh optimiser and another warm-up: how to
+            prolong a run that has decayed, and the only safe way to change its loss (the second
+            moments of AdamW belong to the old one).
     """
     if "RANK" in os.environ:
         dist.init_process_group("gloo")
@@ -89,13 +100,15 @@ def train(model: nn.Module, loss: Loss, recipe: Recipe, *, images: int, cache: P
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=recipe.learning_rate, betas=(0.9, recipe.beta_2), fused=True
     )
-    step, seen, seconds = 0, 0, 0.0
+    step, seen, seconds, warm_up_from = 0, 0, 0.0, 0
     if path.exists():
         state = torch.load(path, weights_only=True)
-        model.load_state_dict(state["model"])
+        model.load_state_dict(state["ema" if restart else "model"])
         ema.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
         step, seen, seconds = state["step"], state["seen"], state["seconds"]
+        warm_up_from = step if restart else state.get("warm_up_from", 0)
+        if not restart:
+            optimizer.load_state_dict(state["optimizer"])
     # A resumed process must not repeat the batches of the first: its stream depends on the step.
     generator = Generator().manual_seed(1_000_003 * (step + 1) + rank)
     trained = DistributedDataParallel(model) if world > 1 else model
@@ -106,7 +119,7 @@ def train(model: nn.Module, loss: Loss, recipe: Recipe, *, images: int, cache: P
     while seen < images:
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * learning_rate_factor(
-                seen / images, step, warm_up=recipe.warm_up, decay=recipe.decay
+                seen / images, step - warm_up_from, warm_up=recipe.warm_up, decay=recipe.decay
             )
         error = loss(trained, recipe.batch_size // world, generator)
         error.backward()  # type: ignore[no-untyped-call]
@@ -139,18 +152,22 @@ def train(model: nn.Module, loss: Loss, recipe: Recipe, *, images: int, cache: P
                 step=step,
                 seen=seen,
                 seconds=seconds,
+                warm_up_from=warm_up_from,
             )
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def options(description: str | None, recipe: Recipe) -> argparse.Namespace:
-    """The command line of every run: ``--images`` and ``--cache``."""
+    """The command line of every run: ``--images``, ``--restart`` and ``--cache``."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--images", type=int, default=recipe.images, help="length of the whole run in pictures"
+    )
+    parser.add_argument(
+        "--restart", action="store_true", help="from the averaged weights, with a fresh optimiser"
     )
     parser.add_argument("--cache", type=Path, default=data.CACHE)
     return parser.parse_args()

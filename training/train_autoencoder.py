@@ -138,7 +138,7 @@ def main() -> None:
         error: Tensor = distance(decoded, image) + penalty
         return error
 
-    train(build(), loss, RECIPE, images=chosen.images, cache=chosen.cache)
+    train(build(), loss, RECIPE, images=chosen.images, cache=chosen.cache, restart=chosen.restart)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,14 @@ def main() -> None:
         logits = model(views(images[picked], generator))
         return F.cross_entropy(logits, picked, label_smoothing=SMOOTHING)
 
-    train(build(len(images)), loss, RECIPE, images=chosen.images, cache=chosen.cache)
+    train(
+        build(len(images)),
+        loss,
+        RECIPE,
+        images=chosen.images,
+        cache=chosen.cache,
+        restart=chosen.restart,
+    )
 
 
 if __name__ == "__main__":

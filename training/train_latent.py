@@ -112,7 +112,14 @@ def main() -> None:
         weighted: Tensor = (capped_weight(a_bar) * error).mean()
         return weighted
 
-    train(build(len(tokenizer)), loss, RECIPE, images=chosen.images, cache=chosen.cache)
+    train(
+        build(len(tokenizer)),
+        loss,
+        RECIPE,
+        images=chosen.images,
+        cache=chosen.cache,
+        restart=chosen.restart,
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from ilvr_latent.adm.unet import ADM, ADMUNet
 from ilvr_latent.schedule import alphas_cumprod
 from training import data
 from training.augment import view
-from training.diffusion import min_snr_weight, noised, velocity
+from training.diffusion import capped_weight, noised, velocity
 from training.loop import Recipe, options, train
 
 CONFIG = ADMConfig(
@@ -59,13 +59,13 @@ def batch(pictures: dict[str, Tensor], size: int, generator: Generator) -> Tenso
 
 
 def loss(model: nn.Module, x_0: Tensor, a_bars: Tensor, generator: Generator) -> Tensor:
-    """Min-SNR weighted error of the predicted velocity, a scalar."""
+    """Weighted error of the predicted velocity, a scalar."""
     t = torch.randint(len(a_bars), (len(x_0),), generator=generator)
     eps = torch.randn(x_0.shape, generator=generator)
     a_bar = a_bars[t]
     v = model(noised(x_0, eps, a_bar), t)
     error = (v - velocity(x_0, eps, a_bar)).square().mean(dim=(1, 2, 3))
-    weighted: Tensor = (min_snr_weight(a_bar) * error).mean()
+    weighted: Tensor = (capped_weight(a_bar) * error).mean()
     return weighted
 
 
@@ -78,7 +78,14 @@ def main() -> None:
     def draw_and_compare(model: nn.Module, size: int, generator: Generator) -> Tensor:
         return loss(model, batch(pictures, size, generator), a_bars, generator)
 
-    train(build(), draw_and_compare, RECIPE, images=chosen.images, cache=chosen.cache)
+    train(
+        build(),
+        draw_and_compare,
+        RECIPE,
+        images=chosen.images,
+        cache=chosen.cache,
+        restart=chosen.restart,
+    )
 
 
 if __name__ == "__main__":
