@@ -28,6 +28,8 @@ class Networks:
     @property
     def sentence(self) -> str:
         """Said at every table."""
+        if self.extractor.name == self.perception.name:
+            return f"FID, KID, diversity and distance to reference by **{self.extractor.name}**."
         return (
             f"FID and KID by **{self.extractor.name}**; diversity and distance to reference by "
             f"**{self.perception.name}**."

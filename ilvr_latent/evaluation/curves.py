@@ -14,7 +14,7 @@ from .measure import HELD_OUT, UNGUIDED_SAMPLES, Row
 from .tables import Tables
 
 SIZE = 480, 300
-MARGIN, LETTERS, LINE_HEIGHT = 14, 140, 18
+MARGIN, LETTERS, LINE_HEIGHT = 14, 150, 18
 # One for each place at which ranges start.
 COLOURS = (BLUE, PURPLE, GREEN)
 
@@ -57,7 +57,7 @@ def _plots(tables: Tables, measure: Measure) -> list[Image.Image]:
     factors = sorted(tables.by_factor, key=lambda row: row.factor or 0)
     by_factor = _line("whole range", factors, lambda row: row.factor, measure, BLUE)
     x = Scale("N", log=True, marks=tuple(x for x, _ in by_factor.points))
-    plots = [_plot([by_factor], x, measure, tables.yardsticks, "Against N")]
+    plots = [_plot([by_factor], x, measure, tables.yardsticks, "against N")]
     if not tables.by_range:
         return plots
     rows = sorted(tables.by_range, key=lambda row: row.lo or 0)
@@ -76,7 +76,7 @@ def _plots(tables: Tables, measure: Measure) -> list[Image.Image]:
         "end of the range, timestep t",
         marks=tuple(sorted({x for li in lines for x, _ in li.points})),
     )
-    title = f"Against the end of the range, N = {rows[0].factor:g}"
+    title = f"against the end of the range, N = {rows[0].factor:g}"
     return [*plots, _plot(lines, x, measure, tables.yardsticks, title)]
 
 
@@ -91,7 +91,9 @@ def _plot(
             value = measure.of(row)
             if row.name == name and value is not None:
                 across.append(Line(name, [(end, value) for end in ends], colour))
-    return line_plot([*across, *lines], x, Scale(measure.label), title=title, size=SIZE)
+    return line_plot(
+        [*across, *lines], x, Scale(measure.label), title=f"{measure.label} {title}", size=SIZE
+    )
 
 
 def _line(
