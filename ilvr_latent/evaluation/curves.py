@@ -56,7 +56,7 @@ def curves(tables: Tables, networks: str) -> Image.Image:
 def _plots(tables: Tables, measure: Measure) -> list[Image.Image]:
     factors = sorted(tables.by_factor, key=lambda row: row.factor or 0)
     by_factor = _line("whole range", factors, lambda row: row.factor, measure, BLUE)
-    x = Scale("N", log=True, marks=tuple(x for x, _ in by_factor.points))
+    x = Scale("N", log=True, marks=tuple(row.factor for row in factors if row.factor))
     plots = [_plot([by_factor], x, measure, tables.yardsticks, "against N")]
     if not tables.by_range:
         return plots
@@ -72,10 +72,8 @@ def _plots(tables: Tables, measure: Measure) -> list[Image.Image]:
         )
         for place, hi in enumerate(starts)
     ]
-    x = Scale(
-        "end of the range, timestep t",
-        marks=tuple(sorted({x for li in lines for x, _ in li.points})),
-    )
+    ends = sorted({row.lo for row in rows if row.lo is not None})
+    x = Scale("end of the range, timestep t", marks=tuple(map(float, ends)))
     title = f"against the end of the range, N = {rows[0].factor:g}"
     return [*plots, _plot(lines, x, measure, tables.yardsticks, title)]
 
