@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
 BLUE, ORANGE, GREY = (0, 100, 180), (214, 96, 20), (110, 110, 110)
+GREEN, PURPLE = (20, 130, 70), (130, 60, 150)
 INK, FAINT, BAND = (32, 32, 32), (224, 224, 224), (226, 239, 250)
 # Drawn so many times larger, then shrunk: Pillow's lines have jagged edges.
 OVERSIZE = 3
@@ -42,10 +43,12 @@ class Scale:
     Attributes:
         label: what it says.
         log: powers of ten at equal distances.
+        marks: the values that are written at it; by default round ones.
     """
 
     label: str
     log: bool = False
+    marks: tuple[float, ...] = ()
 
     def place(self, value: float) -> float:
         """Where a value is, in units of length that are yet to be fixed."""
@@ -171,11 +174,11 @@ class _Plot:
 
     def _draw_axes(self) -> None:
         left, top, right, bottom = self._frame
-        for value in ticks(*self._ys, self._y.log):
+        for value in self._y.marks or ticks(*self._ys, self._y.log):
             height = self._at(self._xs[0], value)[1]
             self._line([(left, height), (right, height)], FAINT, 1)
             self._text((left - 6, height), f"{value:g}", anchor="rm")
-        for value in ticks(*self._xs, self._x.log):
+        for value in self._x.marks or ticks(*self._xs, self._x.log):
             across = self._at(value, self._ys[0])[0]
             self._line([(across, bottom), (across, bottom + 4)], INK, 1)
             self._text((across, bottom + 7), f"{value:g}", anchor="ma")

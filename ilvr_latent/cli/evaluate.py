@@ -12,33 +12,34 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from .. import __version__
-from ..adm import load_adm
-from ..embedded import PIXEL_MODEL, REFERENCES
+from ..embedded import REFERENCES
 from ..errors import InputError
-from ..evaluation.measure import Judge, Row
+from ..evaluation.curves import curves
+from ..evaluation.measure import Judge
 from ..evaluation.pictures import SEEDS_OF_A_REFERENCE, Gallery, claim
 from ..evaluation.plan import UNGUIDED, Plan, Setting
-from ..evaluation.tables import markdown
+from ..evaluation.tables import Tables, markdown
 from ..files import output_folder, written_whole
 from ..images import find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..metrics.distribution import require_torchmetrics
-from ..metrics.domain import Domain, load_embedded_domain, read_domain
-from ..metrics.network import load_feature_network
 from ..sheet import Column, contact_sheet
-from .common import DTYPES, choose_device, choose_dtype, progress, report
-from .pictures import parse_flags
+from . import evaluate_networks, settings
+from .common import choose_device, choose_dtype, progress, report
+from .evaluate_networks import find_pictures, load_networks, measured_domain
+from .evaluate_rows import RowMaker, model_digest
+from .settings import written
 
 HELP = "Measure what ILVR does: FID, KID, diversity and faithfulness by N and by range."
 EXAMPLE = "ilvr evaluate --quick --output evaluation"
 
-FACTORS = (2.0, 4.0, 8.0, 16.0)
+# N and the N of the ranges, in pixels and in latent cells.
+FACTORS, RANGE_FACTOR = (2.0, 4.0, 8.0, 16.0), 4.0
+LATENT_FACTORS, LATENT_RANGE_FACTOR = (1.0, 2.0, 4.0, 8.0), 2.0
 RANGES = ("1000-0", "1000-250", "1000-500", "1000-750")
 SAMPLES, QUICK_SAMPLES = 10, 4
 STEPS, QUICK_STEPS = "100", "20"
 SHOWN_SAMPLES, SHOWN_REFERENCES = 2, 24
-
-Tables = tuple[list[Row], list[Row], list[Row]]
+SMALLEST_CELL, LARGEST_CELL = 64, 128
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,27 +47,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     quick_help = f"{QUICK_SAMPLES} samples a reference and {QUICK_STEPS} steps: a few minutes"
     add("--quick", action="store_true", help=quick_help)
-    add("--model", default="embedded", help="'embedded' or a guided-diffusion checkpoint")
-    flag_help = "a flag the checkpoint can't tell, such as num_head_channels=64; may be repeated"
-    add("--flag", action="append", default=[], metavar="NAME=VALUE", help=flag_help)
     add("--references", type=Path, metavar="DIR", help="pictures; by default those shipped")
-    domain_help = "pictures of what the model draws; those of the embedded model are known"
-    add("--domain", type=Path, metavar="DIR", help=domain_help)
-    add("--factors", nargs="+", type=float, default=FACTORS, metavar="N")
+    add("--factors", nargs="+", type=float, metavar="N", help="2 4 8 16; latents: 1 2 4 8")
     range_help = "conditioning ranges in timesteps, such as 1000-0 1000-500"
     add("--ranges", nargs="*", default=RANGES, metavar="HI-LO", help=range_help)
-    add("--range-factor", type=float, default=4.0, metavar="N", help="N of the ranges")
+    add("--range-factor", type=float, metavar="N", help="N of the ranges: 4; latents: 2")
     samples_help = f"pictures for each reference and row ({SAMPLES}; quick: {QUICK_SAMPLES})"
     add("--samples", type=int, metavar="K", help=samples_help)
-    add("--steps", help=f"network calls ({STEPS}; quick: {QUICK_STEPS})")
     seed_help = f"sample k of reference r has seed + k + {SEEDS_OF_A_REFERENCE} r"
     add("--seed", type=int, default=0, help=seed_help)
-    add("--batch-size", type=int, default=10, metavar="B", help="pictures at a time")
-    add("--class-label", type=int, help="for class-conditional models")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    add("--dtype", choices=("auto", *DTYPES), default="auto")
     add("--output", type=Path, required=True, metavar="DIR", help="finished pictures are reused")
-    add("--json", action="store_true", help="print one JSON object")
+    evaluate_networks.add_arguments(parser)
+    settings.add_arguments(parser)
+    # --steps and its default depend on --quick; pairs of samples are best made together.
+    parser.set_defaults(steps=None, batch_size=SAMPLES)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -74,133 +68,120 @@ def run(options: argparse.Namespace) -> None:
     started = time.monotonic()
     _complete(options)
     require_torchmetrics()
-    domain = _domain(options)
-    gallery, settings = _gallery(options)
-    plan = _plan(options, gallery)
+    pictures = find_pictures(options)
+    networks = load_networks(options)
+    maker = RowMaker(options)
+    gallery, made_with = _gallery(options, maker)
+    plan = Plan.of(options.factors, options.ranges, options.range_factor, maker.timesteps)
     gallery.check(plan.settings)
+    domain = measured_domain(options, pictures, networks.extractor, maker.size)
     output_folder(options.output)
-    claim(options.output, settings)
+    claim(options.output, made_with)
 
     batches = gallery.missing(plan.settings)
-    with progress("sampling", len(batches) * len(gallery.schedule)) as advance:
+    total = sum(maker.calls(batch.setting) for batch in batches)
+    with progress("sampling", total) as advance:
         for batch in batches:
             gallery.make(batch, advance)
     save_png(_sheet(gallery, plan), options.output / "sheet.png")
 
-    judge = Judge(load_feature_network(), domain, gallery.references)
+    judge = Judge(networks.extractor, networks.perception, domain, gallery.references, maker.cell)
     tables = _measured(judge, plan, gallery)
-    record = _record(judge, tables, settings)
-    text = markdown(*tables, _note(judge, settings))
+    record = _record(judge, tables, made_with)
+    text = markdown(tables, networks.sentence, _note(judge, made_with))
     _write(options.output / "evaluation.json", json.dumps(record, indent=2) + "\n")
     _write(options.output / "evaluation.md", text)
+    save_png(curves(tables, networks.sentence.replace("*", "")), options.output / "evaluation.png")
     made = sum(batch.last - batch.first for batch in batches)
     took = f"{made} pictures made in {time.monotonic() - started:.0f} s"
     report(options.json, record, f"{text}\n{took}; in {options.output}")
 
 
 def _complete(options: argparse.Namespace) -> None:
-    """Fill in what ``--quick`` decides, and refuse numbers that cannot be."""
-    quick = options.quick
+    """Fill in what other options decide, and refuse numbers that cannot be."""
+    quick, latent = options.quick, options.pipeline is not None
     if options.samples is None:
         options.samples = QUICK_SAMPLES if quick else SAMPLES
+    if options.factors is None:
+        options.factors = LATENT_FACTORS if latent else FACTORS
+    if options.range_factor is None:
+        options.range_factor = LATENT_RANGE_FACTOR if latent else RANGE_FACTOR
     options.steps = options.steps or (QUICK_STEPS if quick else STEPS)
     if not 2 <= options.samples <= SEEDS_OF_A_REFERENCE:
         raise InputError(
             f"--samples is {options.samples}; use 2 (for a pair) to {SEEDS_OF_A_REFERENCE}."
         )
-    if options.batch_size < 1:
-        raise InputError(f"--batch-size is {options.batch_size}; use 1 or more.")
+    settings.check_counts(options, "batch_size")
 
 
-def _domain(options: argparse.Namespace) -> Domain:
-    if options.domain is not None:
-        return read_domain(options.domain, load_feature_network())
-    if options.model == "embedded":
-        return load_embedded_domain()
-    raise InputError(
-        f"It is not known what {options.model!r} should draw; give a folder of such pictures "
-        "with --domain DIR."
-    )
-
-
-def _gallery(options: argparse.Namespace) -> tuple[Gallery, dict[str, object]]:
+def _gallery(options: argparse.Namespace, maker: RowMaker) -> tuple[Gallery, dict[str, object]]:
     """The samples, and everything that they depend on."""
     paths = find_images([str(options.references or REFERENCES)])
     opened = [read_image(path) for path in paths]
-    device = choose_device(options.device)
-    dtype = choose_dtype(options.dtype, device)
-    path = PIXEL_MODEL if options.model == "embedded" else Path(options.model)
-    model = load_adm(path, device=device, dtype=dtype, **parse_flags(options.flag))
-    size = model.config.image_size, model.config.image_size
-    references = torch.cat([to_tensor(fit_to(picture, size)) for picture in opened])
+    references = torch.cat([to_tensor(fit_to(p, maker.size, options.fit)) for p in opened])
     names = [f"{index:02d}_{path.stem}" for index, path in enumerate(paths)]
     gallery = Gallery(
         options.output / "pictures",
-        model,
+        maker,
         names,
         references,
         options.samples,
-        options.steps,
         options.seed,
         options.batch_size,
-        options.class_label,
     )
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    settings: dict[str, object] = {
-        "ilvr": __version__,
-        "model": options.model,
-        "model_sha256": digest,
-        "flags": parse_flags(options.flag),
+    device = choose_device(options.device)
+    made_with = {
+        **{name: value for name, value in written(options).items() if name != "window"},
+        "model_sha256": model_digest(options),
+        "size": list(maker.size),
         "references": names,
         "references_sha256": hashlib.sha256(references.numpy().tobytes()).hexdigest(),
         "samples": options.samples,
-        "steps": options.steps,
         "seed": options.seed,
-        "class_label": options.class_label,
         "batch_size": options.batch_size,
         "device": device.type,
-        "dtype": str(dtype).removeprefix("torch."),
+        "dtype": str(choose_dtype(options.dtype, device)).removeprefix("torch."),
     }
-    return gallery, settings
-
-
-def _plan(options: argparse.Namespace, gallery: Gallery) -> Plan:
-    timesteps = gallery.model.config.diffusion_steps
-    return Plan.of(options.factors, options.ranges, options.range_factor, timesteps)
+    return gallery, made_with
 
 
 def _measured(judge: Judge, plan: Plan, gallery: Gallery) -> Tables:
-    """The rows of the three tables: yardsticks, by factor, by range."""
-    rows = {setting: judge.row(setting, gallery.read(setting)) for setting in plan.settings}
-    return (
+    with progress("measuring", len(plan.settings)) as advance:
+        rows = {}
+        for setting in plan.settings:
+            rows[setting] = judge.row(setting, gallery.read(setting))
+            advance()
+    return Tables(
         [*judge.yardsticks(gallery.samples), rows[UNGUIDED]],
         [rows[setting] for setting in plan.by_factor],
         [rows[setting] for setting in plan.by_range],
     )
 
 
-def _record(judge: Judge, tables: Tables, settings: dict[str, object]) -> dict[str, object]:
-    names = ("yardsticks", "by_factor", "by_range")
+def _record(judge: Judge, tables: Tables, made_with: dict[str, object]) -> dict[str, object]:
     return {
-        "settings": settings,
-        "network": judge.network.name,
+        "settings": made_with,
+        "networks": {"fid_kid": judge.extractor.name, "perceptual": judge.perception.name},
         "domain": {"name": judge.domain.name, "pictures": len(judge.domain.features)},
-        **{
-            name: [dataclasses.asdict(row) for row in rows]
-            for name, rows in zip(names, tables, strict=True)
-        },
+        "pixels_of_a_cell": judge.cell,
+        **dataclasses.asdict(tables),
     }
 
 
-def _note(judge: Judge, settings: dict[str, object]) -> str:
-    """What the numbers were measured with: above the tables."""
+def _note(judge: Judge, made_with: dict[str, object]) -> str:
+    """What was measured, above the tables."""
+    model = made_with.get("model") or f"{made_with['pipeline']}, prompt {made_with['prompt']!r}"
+    note = (
+        f"Domain: {judge.domain.name} ({len(judge.domain.features)} pictures). Model: {model}, "
+        f"{made_with['steps']} steps, {made_with['samples']} samples of each of "
+        f"{len(judge.references)} references, seed {made_with['seed']}, {made_with['dtype']} on "
+        f"{made_with['device']}."
+    )
+    if judge.cell == 1:
+        return note
     return (
-        f"Feature network: **{judge.network.name}**. Domain: {judge.domain.name} "
-        f"({len(judge.domain.features)} pictures). Model: {settings['model']}, "
-        f"{settings['steps']} steps, {settings['samples']} samples of each of "
-        f"{len(judge.references)} references, seed {settings['seed']}, {settings['dtype']} on "
-        f"{settings['device']}."
+        f"{note} N counts latent cells of {judge.cell} pixels; the residual is that of the decoded "
+        f"pictures, with {judge.cell} N."
     )
 
 
@@ -221,7 +202,8 @@ def _sheet(gallery: Gallery, plan: Plan) -> Image.Image:
         ]
         for row, of_one in zip(rows, gallery.read(setting), strict=False):
             row += to_images(of_one[:SHOWN_SAMPLES])
-    return contact_sheet(rows, columns, cell=64)
+    side = min(max(*gallery.references.shape[-2:], SMALLEST_CELL), LARGEST_CELL)
+    return contact_sheet(rows, columns, cell=side)
 
 
 def _title(setting: Setting) -> str:

@@ -34,6 +34,8 @@ class PictureMaker(Protocol):
     """Width and height of the pictures."""
     cell: int
     """Pixels to one unit of N."""
+    timesteps: int
+    """Of the forward process."""
 
     def calls(self, settings: Settings) -> int:
         """Steps of progress for a batch."""
@@ -105,6 +107,7 @@ class ADMPictures:
         self._model = load_adm(path, device=device, dtype=dtype, **parse_flags(options.flag))
         config = self._model.config
         self.size = config.image_size, config.image_size
+        self.timesteps = config.diffusion_steps
 
     def calls(self, settings: Settings) -> int:
         """See :class:`PictureMaker`."""

@@ -49,6 +49,7 @@ class PipelinePictures:
             height, width = height or own[0], width or own[1]
         self.size = width, height
         self.cell = int(getattr(pipe, "vae_scale_factor", 8))
+        self.timesteps = int(pipe.scheduler.config.num_train_timesteps)
         self._from_noise, self._own_scheduler = pipe, pipe.scheduler
         self._encoded: tuple[Tensor, Tensor] | None = None
         self._read: set[str] = set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +9,11 @@ from torch import Tensor
 
 from ..metrics.distribution import distances
 from ..metrics.domain import Domain, pooled_features
-from ..metrics.network import FeatureNetwork
-from ..metrics.perceptual import diversity, low_pass_residual, perceptual_distance
+from ..metrics.perceptual import diversity, low_pass_residual
+from ..metrics.protocols import FeatureExtractor, PerceptualDistance
 from .plan import Setting
+
+HELD_OUT, UNGUIDED_SAMPLES = "held-out pictures", "unguided samples"
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Judge:
-    """Measures samples by one network against one domain.
+    """Measures samples against a domain and their references.
 
     Args:
-        network: what pictures are compared by.
-        domain: what they should look like.
-        references: (R, 3, S, S) in [-1, 1].
+        extractor: what FID and KID are measured by.
+        perception: what diversity and the distance to the reference are measured by.
+        domain: what the samples should look like, by the extractor.
+        references: (R, 3, H, W) in [-1, 1].
+        cell: pixels to one unit of N.
     """
 
-    network: FeatureNetwork
+    extractor: FeatureExtractor
+    perception: PerceptualDistance
     domain: Domain
     references: Tensor
+    cell: int = 1
 
     def yardsticks(self, samples: int) -> list[Row]:
         """What to compare rows of so many samples a reference with, at the same number of pictures.
@@ -64,29 +69,27 @@ class Judge:
         The references count ``samples`` times each: as in the rows, several pictures then show the
         same thing, which raises FID and KID by itself.
         """
-        z = pooled_features(self.network, self.references).repeat_interleave(samples, dim=0)
+        z = pooled_features(self.extractor, self.references).repeat_interleave(samples, dim=0)
         rows = [self._distances(f"the references, {samples} times each", z)]
         if self.domain.held_out is not None:
-            rows.insert(0, self._distances("held-out pictures", self.domain.held_out[: len(z)]))
+            rows.insert(0, self._distances(HELD_OUT, self.domain.held_out[: len(z)]))
         return rows
 
-    @torch.inference_mode()
     def row(self, setting: Setting, samples: Tensor) -> Row:
-        """Measure the samples (R, K, 3, S, S) of a setting."""
-        levels = [self.network.levels(x) for x in samples]
-        z = torch.cat([self.network.pooled(of_one) for of_one in levels])
-        varied = sum(map(diversity, levels)) / len(levels) if samples.shape[1] > 1 else None
+        """Measure the samples (R, K, 3, H, W) of a setting."""
+        z = pooled_features(self.extractor, samples.flatten(0, 1))
+        varied = sum(diversity(self.perception, x) for x in samples) / len(samples)
         found = distances(z, self.domain.features)
         if setting.factor is None:
-            return Row("unguided samples", found.pictures, found.fid, found.kid, varied)
+            return Row(UNGUIDED_SAMPLES, found.pictures, found.fid, found.kid, varied)
         return Row(
             f"N = {setting.factor:g}, t = {setting.hi} to {setting.lo}",
             found.pictures,
             found.fid,
             found.kid,
             varied,
-            residual=self._residual(samples, setting.factor),
-            reference_distance=self._reference_distance(levels),
+            residual=self._residual(samples, setting.factor * self.cell),
+            reference_distance=self._reference_distance(samples),
             factor=setting.factor,
             hi=setting.hi,
             lo=setting.lo,
@@ -96,11 +99,10 @@ class Judge:
         y_0 = self.references.repeat_interleave(samples.shape[1], dim=0)
         return low_pass_residual(samples.flatten(0, 1), y_0, factor).mean().item()
 
-    def _reference_distance(self, levels: Sequence[Sequence[Tensor]]) -> float:
-        of_references = self.network.levels(self.references)
+    def _reference_distance(self, samples: Tensor) -> float:
         away = [
-            perceptual_distance(of_one, [level[r : r + 1] for level in of_references])
-            for r, of_one in enumerate(levels)
+            self.perception.distance(x, y_0.expand_as(x))
+            for x, y_0 in zip(samples, self.references, strict=True)
         ]
         return torch.cat(away).mean().item()
 

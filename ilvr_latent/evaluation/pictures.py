@@ -6,16 +6,15 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
 from ..files import written_whole
-from ..images import read_image, save_png, to_images, to_tensor
-from ..reference import Reference
-from ..sampling import Denoiser, labels_for, sample
-from ..schedule import Schedule
+from ..images import read_image, save_png, to_tensor
 from .plan import Setting
 
 SEEDS_OF_A_REFERENCE = 1000
@@ -38,48 +37,69 @@ class Batch:
     last: int
 
 
+class Maker(Protocol):
+    """Makes the samples of a row."""
+
+    def check(self, references: Tensor, setting: Setting) -> None:
+        """Find what is wrong with a row before any work.
+
+        Raises:
+            InputError: something is.
+        """
+        ...
+
+    def calls(self, setting: Setting) -> int:
+        """Steps of progress for a batch."""
+        ...
+
+    def make(
+        self,
+        reference: Tensor,
+        setting: Setting,
+        seeds: Sequence[int],
+        advance: Callable[[], None],
+    ) -> list[Image.Image]:
+        """A picture for each seed.
+
+        Args:
+            reference: (1, 3, H, W) in [-1, 1].
+            setting: of the row.
+            seeds: one for each picture.
+            advance: called as progress is made.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Gallery:
     """All samples of an evaluation, on disk or to be made.
 
     Args:
         folder: where they are kept.
-        model: what makes them.
+        maker: what makes them.
         names: of the references.
-        references: (R, 3, S, S) in [-1, 1].
+        references: (R, 3, H, W) in [-1, 1].
         samples: pictures for each reference and setting.
-        steps: of sampling.
         seed: sample k of reference r has seed + 1000 r + k.
         batch_size: pictures at a time.
-        class_label: for class-conditional models.
     """
 
     folder: Path
-    model: Denoiser
+    maker: Maker
     names: Sequence[str]
     references: Tensor
     samples: int
-    steps: str
     seed: int
     batch_size: int
-    class_label: int | None = None
-
-    @property
-    def schedule(self) -> Schedule:
-        """The sampling steps of every picture."""
-        config = self.model.config
-        return Schedule(config.noise_schedule, config.diffusion_steps, self.steps)
 
     def check(self, settings: Sequence[Setting]) -> None:
         """Find what cannot be sampled, before any work.
 
         Raises:
-            InputError: a range holds no step, or the class label does not fit the model.
+            InputError: something can't, such as a range that holds no step.
         """
-        labels_for(self.model.config, self.class_label, 1, self.model.device)
         for setting in settings:
-            if setting.factor is not None:
-                self._reference(setting, 0).matched_steps(self.schedule)
+            self.maker.check(self.references, setting)
 
     def missing(self, settings: Sequence[Setting]) -> list[Batch]:
         """What has not been made yet; a batch is made whole, so that it is always the same."""
@@ -90,36 +110,23 @@ class Gallery:
             if not all(path.exists() for path in self._paths(batch))
         ]
 
-    def make(self, batch: Batch, on_step: Callable[[], None]) -> None:
+    def make(self, batch: Batch, advance: Callable[[], None]) -> None:
         """Sample one batch and write its pictures."""
         seeds = [
             self.seed + SEEDS_OF_A_REFERENCE * batch.reference + k
             for k in range(batch.first, batch.last)
         ]
-        guided = batch.setting.factor is not None
-        x = sample(
-            self.model,
-            self._reference(batch.setting, batch.reference) if guided else None,
-            shape=(len(seeds), *self.references.shape[1:]),
-            steps=self.steps,
-            seed=seeds,
-            class_labels=self.class_label,
-            callback=lambda step, x: on_step(),
-        )
-        for picture, path in zip(to_images(x), self._paths(batch), strict=True):
+        y_0 = self.references[batch.reference : batch.reference + 1]
+        made = self.maker.make(y_0, batch.setting, seeds, advance)
+        for picture, path in zip(made, self._paths(batch), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             save_png(picture, path)
 
     def read(self, setting: Setting) -> Tensor:
-        """The samples of a row, (R, K, 3, S, S) in [-1, 1]."""
+        """The samples of a row, (R, K, 3, H, W) in [-1, 1]."""
         paths = [path for batch in self._batches(setting) for path in self._paths(batch)]
         pictures = torch.cat([to_tensor(read_image(path)) for path in paths])
         return pictures.view(len(self.names), self.samples, *pictures.shape[1:])
-
-    def _reference(self, setting: Setting, index: int) -> Reference:
-        assert setting.factor is not None
-        image = self.references[index : index + 1]
-        return Reference(image, setting.factor, window=setting.window)
 
     def _batches(self, setting: Setting) -> Iterator[Batch]:
         for reference in range(len(self.names)):

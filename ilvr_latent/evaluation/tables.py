@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from .measure import Row
 
@@ -17,31 +18,47 @@ HEADINGS = (
 )
 
 
-def markdown(
-    yardsticks: Sequence[Row], by_factor: Sequence[Row], by_range: Sequence[Row], note: str
-) -> str:
-    """The whole report.
+@dataclass(frozen=True)
+class Tables:
+    """All rows.
 
-    Args:
+    Attributes:
         yardsticks: what to compare with.
         by_factor: a row for each N.
         by_range: a row for each conditioning range.
-        note: what the numbers were measured with.
     """
+
+    yardsticks: Sequence[Row]
+    by_factor: Sequence[Row]
+    by_range: Sequence[Row]
+
+
+def markdown(tables: Tables, networks: str, note: str) -> str:
+    """The whole report.
+
+    Args:
+        tables: every row.
+        networks: what measured them; said at every table.
+        note: what the samples were made with.
+    """
+    yardsticks, by_factor, by_range = tables.yardsticks, tables.by_factor, tables.by_range
     parts = [
         note,
-        *_titled("Yardsticks", yardsticks, [row.name for row in yardsticks]),
-        *_titled("By factor, whole range", by_factor, [f"N = {row.factor:g}" for row in by_factor]),
+        *_titled("Yardsticks", networks, yardsticks, [row.name for row in yardsticks]),
+        *_titled(
+            "By factor, whole range", networks, by_factor, [f"N = {r.factor:g}" for r in by_factor]
+        ),
     ]
     if by_range:
         title = f"By conditioning range, N = {by_range[0].factor:g}"
-        parts += _titled(title, by_range, [f"t = {row.hi} to {row.lo}" for row in by_range])
+        parts += _titled(title, networks, by_range, [f"t = {r.hi} to {r.lo}" for r in by_range])
     return "\n\n".join(parts) + "\n"
 
 
-def _titled(title: str, rows: Sequence[Row], names: Sequence[str]) -> tuple[str, str]:
+def _titled(title: str, networks: str, rows: Sequence[Row], names: Sequence[str]) -> list[str]:
     lines = [HEADINGS, ("---",) * len(HEADINGS), *map(_cells, rows, names)]
-    return f"## {title}", "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return [f"## {title}", networks, table]
 
 
 def _cells(row: Row, name: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from ..embedded import ASSETS
 from ..errors import InputError
 from ..images import find_images, fit_to, read_image, to_tensor
-from .network import SIDE, FeatureNetwork
+from .protocols import FeatureExtractor
 
 EMBEDDED_DOMAIN = ASSETS / "features64-emoji.safetensors"
 BATCH = 64
@@ -44,20 +45,45 @@ def load_embedded_domain() -> Domain:
     )
 
 
-@torch.inference_mode()
-def pooled_features(network: FeatureNetwork, x: Tensor) -> Tensor:
+def pooled_features(network: FeatureExtractor, x: Tensor) -> Tensor:
     """z of many pictures (B, 3, H, W), a batch at a time."""
-    return torch.cat([network(batch) for batch in torch.split(x, BATCH)])
+    return torch.cat([network.features(batch) for batch in torch.split(x, BATCH)])
 
 
-def read_domain(folder: Path, network: FeatureNetwork) -> Domain:
-    """The pictures of a folder, cropped to squares.
+def find_domain(folder: Path) -> list[Path]:
+    """The pictures of a folder.
 
     Raises:
-        InputError: there are fewer than two, or one cannot be read.
+        InputError: there are fewer than two.
     """
     paths = find_images([str(folder)])
     if len(paths) < 2:
         raise InputError(f"The domain {str(folder)!r} holds one picture; FID needs many.")
-    pictures = (to_tensor(fit_to(read_image(path), (SIDE, SIDE))) for path in paths)
-    return Domain(folder.name, pooled_features(network, torch.cat(list(pictures))))
+    return paths
+
+
+def read_domain(
+    name: str,
+    paths: Sequence[Path],
+    network: FeatureExtractor,
+    size: tuple[int, int],
+    advance: Callable[[int], None] = lambda pictures: None,
+) -> Domain:
+    """The features of pictures, cropped to the frame of the samples.
+
+    Args:
+        name: what a table calls the domain.
+        paths: the pictures.
+        network: what they are compared by.
+        size: width and height of the samples.
+        advance: called with the number of pictures that were done.
+
+    Raises:
+        InputError: one cannot be read.
+    """
+    features = []
+    for start in range(0, len(paths), BATCH):
+        batch = [to_tensor(fit_to(read_image(p), size)) for p in paths[start : start + BATCH]]
+        features.append(network.features(torch.cat(batch)))
+        advance(len(batch))
+    return Domain(name, torch.cat(features))

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..embedded import ASSETS
+from .perceptual import perceptual_distance
 
 FEATURE_NETWORK = ASSETS / "features64.safetensors"
 WIDTHS = (32, 64, 96, 128)
@@ -78,6 +79,17 @@ class FeatureNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """z of pictures, (B, 64)."""
         return self.pooled(self.levels(x))
+
+    @torch.inference_mode()
+    def features(self, x: Tensor) -> Tensor:
+        """See :class:`.protocols.FeatureExtractor`."""
+        z: Tensor = self(x)
+        return z.cpu()
+
+    @torch.inference_mode()
+    def distance(self, x: Tensor, y: Tensor) -> Tensor:
+        """See :class:`.protocols.PerceptualDistance`: that of the maps."""
+        return perceptual_distance(self.levels(x), self.levels(y)).cpu()
 
 
 @lru_cache

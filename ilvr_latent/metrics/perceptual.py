@@ -13,6 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..lowpass import LowPass
+from .protocols import PerceptualDistance
+
+# Compared at a time: VGG's maps of a 256x256 picture are 32 MB.
+PAIRS = 16
 
 
 def perceptual_distance(f: Sequence[Tensor], g: Sequence[Tensor]) -> Tensor:
@@ -32,17 +36,16 @@ def perceptual_distance(f: Sequence[Tensor], g: Sequence[Tensor]) -> Tensor:
     return torch.stack(stages).mean(dim=0)
 
 
-def diversity(levels: Sequence[Tensor]) -> float:
+def diversity(network: PerceptualDistance, x: Tensor) -> float:
     """The mean perceptual distance over all pairs of samples of one reference.
 
     Args:
-        levels: a tensor (K, C_l, H_l, W_l) for each stage, K >= 2: ten samples are 45 pairs.
+        network: what pictures are compared by.
+        x: (K, 3, H, W), K >= 2: ten samples are 45 pairs.
     """
-    first, second = torch.combinations(torch.arange(len(levels[0]))).unbind(dim=1)
-    distance = perceptual_distance(
-        [level[first] for level in levels], [level[second] for level in levels]
-    )
-    return distance.mean().item()
+    pairs = torch.combinations(torch.arange(len(x)))
+    of_some = [network.distance(x[p[:, 0]], x[p[:, 1]]) for p in torch.split(pairs, PAIRS)]
+    return torch.cat(of_some).mean().item()
 
 
 def low_pass_residual(x: Tensor, y_0: Tensor, factor: float) -> Tensor:

@@ -14,7 +14,10 @@ from torch import Tensor
 
 from ilvr_latent import InputError
 from ilvr_latent.adm.unet import ADM
+from ilvr_latent.evaluation.curves import curves
+from ilvr_latent.evaluation.measure import HELD_OUT, UNGUIDED_SAMPLES, Row
 from ilvr_latent.evaluation.plan import UNGUIDED, Plan, Setting, parse_range
+from ilvr_latent.evaluation.tables import Tables
 from ilvr_latent.metrics.domain import load_embedded_domain
 
 if TYPE_CHECKING:
@@ -96,10 +99,15 @@ def test_it_writes_tables_numbers_and_pictures(evaluate: Command, output: Path) 
         "unguided samples",
     ]
     assert record["domain"] == {"name": "domain", "pictures": 12}
+    embedded = "domain features, embedded"
+    assert record["networks"] == {"fid_kid": embedded, "perceptual": embedded}
+    assert text.count(f"by **{embedded}**") == text.count("## ") == 3
     assert {path.name for path in (output / "pictures").iterdir()} == set(ROWS)
     assert len(list((output / "pictures").rglob("*.png"))) == len(ROWS) * 3 * 3
     with Image.open(output / "sheet.png") as sheet:
         assert sheet.height > 3 * 64
+    with Image.open(output / "evaluation.png") as figure:
+        assert figure.width == 2 * 480
 
 
 def test_what_is_matched_more_is_nearer_to_the_reference(evaluate: Command, output: Path) -> None:
@@ -189,6 +197,10 @@ def test_other_settings_need_another_folder(evaluate: Command) -> None:
         (["--references", "nowhere"], "'nowhere'"),
         (["--domain", "nowhere"], "'nowhere'"),
         (["--flag", "num_heads"], "'num_heads'"),
+        (["--end", "0.5"], "--end says when to match"),
+        (["--step-range", "0", "2"], "--step-range says when to match"),
+        (["--weight", "2"], "2"),
+        (["--prompt", "cat"], "--prompt belongs to --pipeline"),
     ],
     ids=str,
 )
@@ -205,6 +217,57 @@ def test_a_model_of_yours_needs_its_domain(
 ) -> None:
     outcome = ilvr("evaluate", "--model", tiny_checkpoint(), "--output", output)
     outcome.is_refusal_of("tiny.safetensors", "--domain")
+
+
+@pytest.mark.usefixtures("no_sampling")
+def test_inception_needs_pictures_even_for_the_embedded_model(ilvr: Command, output: Path) -> None:
+    outcome = ilvr("evaluate", "--inception", "any.pth", "--output", output)
+    outcome.is_refusal_of("Inception", "--domain")
+
+
+def test_other_options_of_sampling_hold_for_every_row(evaluate: Command, output: Path) -> None:
+    found = {}
+    for space in ("state", "prediction"):
+        folder = output.with_name(space)
+        evaluate("--factors", 2, "--ranges", "--space", space, "--output", folder)
+        found[space] = files(folder / "pictures")
+    unguided, guided = "unguided/00_a_0.png", "N2_t1000-0/00_a_0.png"
+    assert found["state"][unguided] == found["prediction"][unguided]
+    assert found["state"][guided] != found["prediction"][guided]
+
+
+def test_unguided_rows_are_samples_without_a_reference(evaluate: Command, output: Path) -> None:
+    evaluate("--factors", 2, "--ranges")
+    evaluate("--factors", 2, "--ranges", "--weight", 0, "--output", output.with_name("off"))
+    off = files(output.with_name("off") / "pictures")
+    here = files(output / "pictures")
+    for k in range(3):
+        assert here[f"unguided/00_a_{k}.png"] == off[f"N2_t1000-0/00_a_{k}.png"]
+        assert here[f"unguided/00_a_{k}.png"] != here[f"N2_t1000-0/00_a_{k}.png"]
+
+
+def row(name: str, **values: Any) -> Row:
+    return Row(name, 4, 2.0, 0.01, **values)
+
+
+def test_curves_have_a_line_for_each_start_of_ranges() -> None:
+    by_factor = [row("a", factor=n, hi=1000, lo=0, diversity=n / 10) for n in (8.0, 2.0)]
+    by_range = [row("b", factor=4.0, hi=hi, lo=lo) for hi, lo in ((1000, 500), (1000, 0))]
+    more = [*by_range, row("c", factor=4.0, hi=700, lo=300)]
+    yardsticks = [row(HELD_OUT), row(UNGUIDED_SAMPLES, diversity=0.3)]
+    plain = curves(Tables([], by_factor, by_range), "networks")
+    assert plain.size == curves(Tables(yardsticks, by_factor, more), "networks").size
+    for other in (
+        Tables(yardsticks, by_factor, by_range),
+        Tables([], by_factor, more),
+        Tables([], by_factor[:1], by_range),
+    ):
+        assert curves(other, "networks").tobytes() != plain.tobytes()
+    assert curves(Tables([], by_factor, by_range), "others").tobytes() != plain.tobytes()
+    # The order of the rows is not that of the line.
+    turned = Tables([], by_factor[::-1], by_range[::-1])
+    assert curves(turned, "networks").tobytes() == plain.tobytes()
+    assert curves(Tables([], by_factor, []), "networks").width == plain.width / 2
 
 
 @pytest.mark.usefixtures("no_sampling")

@@ -105,15 +105,16 @@ def test_the_perceptual_distance_grows_with_noise() -> None:
 
 def test_identical_samples_have_no_diversity() -> None:
     x = pictures(1, seed=0, side=64).expand(10, -1, -1, -1)
-    assert diversity(levels(x)) == pytest.approx(0, abs=1e-9)
+    assert diversity(load_feature_network(), x) == pytest.approx(0, abs=1e-9)
 
 
 def test_diversity_is_the_mean_over_all_pairs() -> None:
-    x = pictures(4, seed=0, side=64)
-    of_each = [levels(x[k : k + 1]) for k in range(4)]
-    pairs = [perceptual_distance(of_each[a], of_each[b]).item() for a in range(4) for b in range(a)]
-    assert len(pairs) == 6
-    assert diversity(levels(x)) == pytest.approx(sum(pairs) / 6, rel=1e-4)
+    network, x = load_feature_network(), pictures(7, seed=0, side=64)
+    pairs = [
+        network.distance(x[a : a + 1], x[b : b + 1]).item() for a in range(7) for b in range(a)
+    ]
+    assert len(pairs) == 21  # more than are compared at a time
+    assert diversity(network, x) == pytest.approx(sum(pairs) / 21, rel=1e-4)
 
 
 def test_the_low_pass_residual_sees_low_frequencies_only() -> None:

@@ -1,0 +1,89 @@
+"""``ilvr evaluate``: the rows of its tables, as settings of whatever model makes the pictures."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from ..embedded import LATENT_MODEL, PIXEL_MODEL
+from ..errors import InputError
+from ..evaluation.plan import Setting
+from ..metrics.provenance import sha256
+from ..window import Window
+from .pictures import load_maker
+from .settings import Settings
+
+# Options of other commands that say what the ranges say here.
+WINDOWS = ("start", "end", "timestep_range", "step_range")
+
+
+class RowMaker:
+    """Makes the samples of rows; see :class:`..evaluation.pictures.Maker`.
+
+    Args:
+        options: the command's.
+
+    Raises:
+        InputError: the model cannot be loaded, or an option cannot be used.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        for name in WINDOWS:
+            if getattr(options, name) is not None:
+                raise InputError(
+                    f"--{name.replace('_', '-')} says when to match, which is what --ranges vary; "
+                    "leave it out."
+                )
+        Settings.of(options, 1)
+        self._options = options
+        self._maker = load_maker(options)
+        self.size, self.cell = self._maker.size, self._maker.cell
+        self.timesteps = self._maker.timesteps
+
+    def _settings(self, setting: Setting) -> Settings:
+        if setting.factor is None:
+            return dataclasses.replace(Settings.of(self._options, 1), weight=0.0)
+        chosen = Settings.of(self._options, setting.factor)
+        if (setting.hi, setting.lo) == (self.timesteps, 0):
+            return dataclasses.replace(chosen, window=Window())
+        return dataclasses.replace(chosen, window=setting.window)
+
+    def check(self, references: Tensor, setting: Setting) -> None:
+        """See :class:`..evaluation.pictures.Maker`."""
+        self._maker.check(references, self._settings(setting))
+
+    def calls(self, setting: Setting) -> int:
+        """See :class:`..evaluation.pictures.Maker`."""
+        return self._maker.calls(self._settings(setting))
+
+    def make(
+        self,
+        reference: Tensor,
+        setting: Setting,
+        seeds: Sequence[int],
+        advance: Callable[[], None],
+    ) -> list[Image.Image]:
+        """See :class:`..evaluation.pictures.Maker`."""
+        return self._maker.make(reference, self._settings(setting), seeds, lambda _=1: advance())
+
+
+def model_digest(options: argparse.Namespace) -> str:
+    """One digest of all files of the model that the options name."""
+    if options.pipeline is not None:
+        path = LATENT_MODEL if options.pipeline == "embedded" else Path(options.pipeline)
+    else:
+        path = PIXEL_MODEL if options.model == "embedded" else Path(options.model)
+    files = _files(path) if options.lora is None else _files(path) + _files(Path(options.lora))
+    if len(files) == 1:
+        return sha256(files[0])
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
