@@ -1,6 +1,6 @@
 """The numbers of each row.
 
-theta       FID, KID, or a row's FID over the baseline's, of all pictures
+theta       a row's FID over the baseline's, or its KID minus the baseline's, of all pictures
 theta_(r)   the same without the pictures of reference r
 se          delete-one jackknife: se^2 = (R - 1) / R sum_r (theta_(r) - mean theta_(.))^2
 """
@@ -8,7 +8,7 @@ se          delete-one jackknife: se^2 = (R - 1) / R sum_r (theta_(r) - mean the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -94,15 +94,17 @@ class Measured:
         fid: Frechet distance from the domain.
         ratio: of FID to the baseline's.
         kid: kernel distance from the domain.
+        more_kid: kid minus the baseline's.
         diversity: mean perceptual distance of two samples of one reference.
         residual: root mean square of phi_N(sample - reference).
         fine: power of the finest octave over the baseline's: below 1 blurred, above 1 noisy.
         contrast: of the low frequencies over the references': below 1 washed out.
     """
 
-    fid: Estimate
+    fid: float
     ratio: Estimate
-    kid: Estimate
+    kid: float
+    more_kid: Estimate
     diversity: float
     residual: float
     fine: float
@@ -117,15 +119,12 @@ def measured(row: Sampled, baseline: Sampled, references: Tensor) -> Measured:
         baseline: those of the baseline, from the same references.
         references: (R, 3, S, S) in [-1, 1].
     """
-
-    def estimate(number: Callable[[Distances], float]) -> Estimate:
-        return Estimate.of([number(found) for found in row.distances])
-
-    pairs = zip(row.distances, baseline.distances, strict=True)
+    pairs = list(zip(row.distances, baseline.distances, strict=True))
     return Measured(
-        fid=estimate(lambda found: found.fid),
+        fid=row.distances[0].fid,
         ratio=Estimate.of([own.fid / other.fid for own, other in pairs]),
-        kid=estimate(lambda found: found.kid),
+        kid=row.distances[0].kid,
+        more_kid=Estimate.of([own.kid - other.kid for own, other in pairs]),
         diversity=sum(map(diversity, row.levels)) / len(row.levels),
         residual=low_pass_residual(row.pictures.flatten(0, 1), _repeated(references, row), FACTOR)
         .mean()

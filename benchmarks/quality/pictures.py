@@ -1,4 +1,4 @@
-"""The samples of every row, kept as one PNG and one JSON file: a row that is there is not made again."""
+"""The samples of every row, kept as a PNG and a JSON file: what is there is not made again."""
 
 from __future__ import annotations
 

@@ -18,13 +18,9 @@ BASELINE = "ddpm"
 FEW_CALLS, SOME_CALLS = 50, 100
 
 CORE_SAMPLERS = ("ddpm", "ddpm, fixed large", "ddim, eta 0", "ddim, eta 1")
-# ComfyUI's samplers with the scheduler that suits each of them here: docs/steps.md.
-HOST_SAMPLERS = {
-    "ddpm": "normal",
-    "ddim": "normal",
-    "dpmpp_2m": "normal",
-    "uni_pc": "normal",
-}
+# Its `ddim` is its `euler`, so that one row is both.
+HOST_SAMPLERS = ("ddpm", "ddim", "dpmpp_2m", "uni_pc")
+USUAL_SCHEDULER, OTHER_SCHEDULER = "normal", "karras"
 HIGH_ORDER = ("dpmpp_2m", "uni_pc")
 
 
@@ -90,14 +86,17 @@ def matchings(row: Row) -> Iterator[Row]:
 def host_rows(calls: Sequence[int]) -> list[Row]:
     """What ComfyUI's samplers draw, with the noise that ILVR Apply has by default."""
     rows = []
-    for sampler, scheduler in HOST_SAMPLERS.items():
+    for sampler in HOST_SAMPLERS:
         most = SOME_CALLS if sampler in HIGH_ORDER else FEW_CALLS
         for n in calls:
-            row = Row(sampler, n, noise="hybrid", scheduler=scheduler)
+            row = Row(sampler, n, noise="hybrid", scheduler=USUAL_SCHEDULER)
+            half = replace(row, end=HALF)
             if n <= most:
                 rows.append(row)
             if n == COMPARED_CALLS or (sampler in HIGH_ORDER and n <= FEW_CALLS):
-                rows.append(replace(row, end=HALF))
+                rows.append(half)
+            if n == COMPARED_CALLS and sampler in HIGH_ORDER:
+                rows.append(replace(half, scheduler=OTHER_SCHEDULER))
     return rows
 
 

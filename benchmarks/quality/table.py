@@ -14,14 +14,14 @@ from ilvr_latent.files import written_whole
 from ilvr_latent.plot import BLUE, GREY, ORANGE, Colour, Line, Scale, line_plot
 
 from .measure import Estimate, Measured
-from .plan import WHOLE, Row
+from .plan import USUAL_SCHEDULER, WHOLE, Row
 
 # A row, its calls of the network, and what was measured.
 Entry = tuple[Row, int, Measured]
 
 HEADINGS = (
-    *("sampler", "matching", "calls", "FID", "FID / baseline", "KID x 1000", "diversity"),
-    *("low-pass residual", "fine", "contrast"),
+    *("sampler", "matching", "calls", "FID", "FID / baseline", "KID x 1000"),
+    *("KID - baseline", "diversity", "low-pass residual", "fine", "contrast"),
 )
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 # Samplers of the plot; what a plot shows is matched on the state.
@@ -36,7 +36,10 @@ COLOURS: dict[str, Colour] = {
 
 def sampler_label(row: Row) -> str:
     """What the table calls a row's sampler."""
-    return f"comfyui {row.sampler}" if row.scheduler else row.sampler
+    if not row.scheduler:
+        return row.sampler
+    scheduler = "" if row.scheduler == USUAL_SCHEDULER else f", {row.scheduler}"
+    return f"comfyui {row.sampler}{scheduler}"
 
 
 def title(end: float) -> str:
@@ -65,9 +68,10 @@ def _cells(row: Row, calls: int, found: Measured) -> tuple[str, ...]:
         sampler_label(row),
         row.matching,
         str(calls),
-        f"{found.fid.value:.2f}",
+        f"{found.fid:.2f}",
         _with_error(found.ratio, ".3f"),
-        _with_error(Estimate(1000 * found.kid.value, 1000 * found.kid.error), ".0f"),
+        f"{1000 * found.kid:.0f}",
+        _with_error(Estimate(1000 * found.more_kid.value, 1000 * found.more_kid.error), "+.0f"),
         f"{found.diversity:.3f}",
         f"{found.residual:.3f}",
         f"{found.fine:.2f}",
@@ -76,7 +80,7 @@ def _cells(row: Row, calls: int, found: Measured) -> tuple[str, ...]:
 
 
 def _with_error(estimate: Estimate, form: str) -> str:
-    return f"{estimate.value:{form}} ± {estimate.error:{form}}"
+    return f"{estimate.value:{form}} ± {estimate.error:{form.lstrip('+')}}"
 
 
 def plot(entries: Sequence[Entry], end: float) -> Image.Image:
@@ -84,7 +88,7 @@ def plot(entries: Sequence[Entry], end: float) -> Image.Image:
     lines = []
     for label, colour in COLOURS.items():
         points = [
-            (calls, found.fid.value)
+            (calls, found.fid)
             for row, calls, found in entries
             if (sampler_label(row), row.end, row.space) == (label, end, "state")
             and row.noise == ("hybrid" if row.scheduler else "fresh")

@@ -30,7 +30,8 @@ def maker(pack: ModuleType, study: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "steps", "calls"), [("ddpm", 2, 2), ("dpmpp_2m", 3, 3), ("uni_pc", 3, 3), ("heun", 2, 3)]
+    ("sampler", "steps", "calls"),
+    [("ddpm", 2, 2), ("dpmpp_2m", 3, 3), ("uni_pc", 3, 3), ("heun", 2, 3)],
 )
 def test_the_calls_of_the_network_are_counted(
     study: Any, maker: Any, tmp_path: Path, sampler: str, steps: int, calls: int

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.quality.core import CoreMaker
+from benchmarks.quality.failures import FAILURES, AliasedLowPass, Setting, figure
 from benchmarks.quality.measure import Estimate, Measured, Sampled, contrast, fine_power, measured
 from benchmarks.quality.pictures import Study, make_missing
 from benchmarks.quality.plan import HALF, Row, core_rows, host_rows, in_order
@@ -139,11 +140,12 @@ def test_a_row_against_itself_is_one(
 ) -> None:
     pictures, references = some_pictures(6, seed=3).view(3, 2, 3, 16, 16), some_pictures(3, seed=4)
     found = measured(judged(pictures), judged(pictures), references)
-    assert (found.ratio, found.fine) == (Estimate(1.0, 0.0), 1.0)
-    assert found.fid.error > 0
+    assert (found.ratio, found.more_kid) == (Estimate(1.0, 0.0), Estimate(0.0, 0.0))
+    assert found.fine == 1
     blurred = measured(judged(LowPass(4)(pictures)), judged(pictures), references)
     assert blurred.fine < 0.5
     assert blurred.ratio.value != 1
+    assert blurred.ratio.error > 0
     copies = references[:, None].expand(-1, 2, -1, -1, -1)
     of_copies = measured(judged(copies), judged(pictures), references)
     assert of_copies.residual == of_copies.diversity == 0
@@ -151,8 +153,8 @@ def test_a_row_against_itself_is_one(
 
 
 def entry(row: Row, fid: float = 10.0) -> Entry:
-    numbers = Estimate(fid, 0.5), Estimate(1.02, 0.031), Estimate(0.5, 0.1)
-    return row, row.steps, Measured(*numbers, 0.1, 0.02, 0.97, 1.01)
+    ratio, more_kid = Estimate(1.02, 0.031), Estimate(0.05, 0.1)
+    return row, row.steps, Measured(fid, ratio, 0.5, more_kid, 0.1, 0.02, 0.97, 1.01)
 
 
 def test_the_table_has_a_section_for_each_range() -> None:
@@ -163,7 +165,7 @@ def test_the_table_has_a_section_for_each_range() -> None:
     assert blocks[1::2] == ["### Whole range", "### Range to 0.5"]
     for block in blocks[2::2]:
         assert {line.count("|") for line in block.split("\n")} == {len(HEADINGS) + 1}
-    whole = "| ddpm | state, fresh | 10 | 10.00 | 1.020 ± 0.031 | 500 ± 100 |"
+    whole = "| ddpm | state, fresh | 10 | 10.00 | 1.020 ± 0.031 | 500 | +50 ± 100 |"
     assert blocks[2].split("\n")[2].startswith(whole)
     assert "| comfyui uni_pc | state, hybrid | 20 |" in blocks[4]
 
@@ -180,9 +182,7 @@ def test_text_is_put_between_the_marks(tmp_path: Path) -> None:
     document.write_text(f"Before.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
     for _ in range(2):
         put_into(document, "| new |\n")
-        assert document.read_text() == (
-            f"Before.\n\n{BEGIN}\n\n| new |\n\n{END}\n\nAfter.\n"
-        )
+        assert document.read_text() == (f"Before.\n\n{BEGIN}\n\n| new |\n\n{END}\n\nAfter.\n")
     document.write_text("No marks.")
     with pytest.raises(InputError, match=BEGIN):
         put_into(document, "| new |\n")
@@ -207,3 +207,24 @@ def test_the_plan_has_what_was_asked_for() -> None:
     hosts = {(row.sampler, row.steps) for row in host_rows(calls) if row.end == 1}
     assert hosts >= {(s, n) for s in ("dpmpp_2m", "uni_pc") for n in (10, 20, 50, 100)}
     assert [row.end for row in in_order(rows)] == sorted((r.end for r in rows), reverse=True)
+
+
+def test_the_stand_in_low_pass_lets_noise_through(exact: Exact, some_pictures: Pictures) -> None:
+    noise = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    low, aliased = LowPass(8)(noise), AliasedLowPass(8)(noise)
+    assert low.var() < 0.05
+    assert aliased.var() > 0.4
+    assert torch.allclose(AliasedLowPass(8)(torch.ones(1, 3, 64, 64)), torch.ones(()))
+    y_0 = some_pictures(2, seed=9)
+    right, wrong = (
+        Setting("", {"factor": 4.0}, {"steps": 3}, aliased).pictures(exact(), y_0)
+        for aliased in (False, True)
+    )
+    assert not torch.equal(right, wrong)
+
+
+def test_each_failure_stands_beside_its_cure(exact: Exact) -> None:
+    one, two = (figure(exact(variance=0.05), FAILURES[:count]) for count in (1, 2))
+    # Two places more, the gaps that the sheet has between them, and the one that sets them apart.
+    assert two.width - one.width >= 2 * 128 + 26
+    assert one.height == two.height
