@@ -29,7 +29,7 @@ from .core import CoreMaker
 from .host import HostMaker
 from .measure import Sampled, measured
 from .pictures import FACTOR, Study, make_missing, shipped_references
-from .plan import BASELINE, Row, core_rows, host_rows, in_order
+from .plan import BASELINE, Row, core_rows, host_rows
 
 CALLS, QUICK_CALLS = (10, 20, 50, 100, 250), (10, 20, 50)
 SAMPLES, QUICK_SAMPLES = 4, 2
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> None:
         print("Sampled; without --comfyui, and with the package's own Python, they are measured.")
         return
     make_missing(study, core_rows(calls), CoreMaker(load_embedded(), study.references))
-    write_table(study, [*core_rows(calls), *host_rows(calls)], docs=options.docs)
+    write_table(study, docs=options.docs)
 
 
 def _study(options: argparse.Namespace) -> Study:
@@ -90,15 +90,14 @@ def _study(options: argparse.Namespace) -> Study:
     return Study(folder, references, samples)
 
 
-def write_table(study: Study, rows: list[Row], *, docs: bool = False) -> None:
+def write_table(study: Study, *, docs: bool = False) -> None:
     """Measure the rows that are there, and write the table and the plots.
 
     Args:
         study: where they are.
-        rows: all that there may be.
         docs: put both into the documentation too.
     """
-    entries = _entries(study, [row for row in rows if study.has(row)])
+    entries = _entries(study)
     digest = hashlib.sha256(PIXEL_MODEL.read_bytes()).hexdigest()[:12]
     note = (
         f"Embedded pixel model {digest}, N = {FACTOR:g}, {study.samples} samples of each of "
@@ -108,21 +107,21 @@ def write_table(study: Study, rows: list[Row], *, docs: bool = False) -> None:
     _write(study.folder / "steps.md", text)
     _write(study.folder / "steps.json", table.record(entries, {"samples": study.samples}))
     folders = [study.folder, DOCUMENT.parent / "images"] if docs else [study.folder]
-    for end, name in PLOTS.items():
+    for end in {row.end for row, _, _ in entries}:
         for folder in folders:
-            save_png(table.plot(entries, end), folder / name)
+            save_png(table.plot(entries, end), folder / PLOTS[end])
     if docs:
         table.put_into(DOCUMENT, text)
     print(text)
 
 
-def _entries(study: Study, rows: list[Row]) -> list[table.Entry]:
+def _entries(study: Study) -> list[table.Entry]:
     network, domain = load_feature_network(), load_embedded_domain()
-    read = {row: study.read(row) for row in in_order(rows)}
+    read = {row: study.read(row) for row in study.finished()}
     sampled = {row: Sampled(pictures, network, domain) for row, (pictures, _) in read.items()}
     baselines = {
-        end: max((r for r in rows if _may_be_baseline(r, end)), key=lambda r: r.steps)
-        for end in {row.end for row in rows}
+        end: max((row for row in read if row == Row(BASELINE, row.steps, end)), key=_steps)
+        for end in {row.end for row in read}
     }
     return [
         (row, calls, measured(sampled[row], sampled[baselines[row.end]], study.references))
@@ -130,8 +129,8 @@ def _entries(study: Study, rows: list[Row]) -> list[table.Entry]:
     ]
 
 
-def _may_be_baseline(row: Row, end: float) -> bool:
-    return row == Row(BASELINE, row.steps, end)
+def _steps(row: Row) -> int:
+    return row.steps
 
 
 def _write(path: Path, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from ilvr_latent.embedded import REFERENCES
 from ilvr_latent.files import written_whole
 from ilvr_latent.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
 
-from .plan import Row
+from .plan import Row, in_order
 
 FACTOR = 8.0
 SEEDS_OF_A_REFERENCE = 1000
@@ -45,9 +45,15 @@ class Study:
         """Whether it is finished."""
         return self._path(row, ".json").exists()
 
+    def finished(self) -> list[Row]:
+        """Every row that is there, whichever calls were asked for."""
+        records = [json.loads(path.read_text()) for path in self._rows.glob("*.json")]
+        names = [field.name for field in fields(Row)]
+        return in_order([Row(**{name: record[name] for name in names}) for record in records])
+
     def write(self, row: Row, pictures: Tensor, calls: int) -> None:
         """Keep a row: pictures (R, K, 3, S, S) as a sheet of R lines, and what it cost."""
-        self._path(row, "").parent.mkdir(parents=True, exist_ok=True)
+        self._rows.mkdir(parents=True, exist_ok=True)
         sheet = torch.cat([torch.cat(list(line), dim=2) for line in pictures], dim=1)
         save_png(to_images(sheet[None])[0], self._path(row, ".png"))
         # Last: it says that the row is finished.
@@ -62,8 +68,12 @@ class Study:
         tiles = sheet.unfold(1, side, side).unfold(2, side, side)
         return tiles.permute(1, 2, 0, 3, 4), record["calls"]
 
+    @property
+    def _rows(self) -> Path:
+        return self.folder / "rows"
+
     def _path(self, row: Row, suffix: str) -> Path:
-        return self.folder / "rows" / (row.name + suffix)
+        return self._rows / (row.name + suffix)
 
 
 def shipped_references(side: int, limit: int | None = None) -> Tensor:

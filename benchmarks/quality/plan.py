@@ -102,12 +102,14 @@ def host_rows(calls: Sequence[int]) -> list[Row]:
 
 def in_order(rows: Sequence[Row]) -> list[Row]:
     """As the table has them: by range, sampler, matching and calls."""
-    samplers = list(dict.fromkeys((row.scheduler, row.sampler) for row in rows))
     return sorted(
         rows,
         key=lambda row: (
             -row.end,
-            samplers.index((row.scheduler, row.sampler)),
+            row.scheduler != "",
+            (HOST_SAMPLERS if row.scheduler else CORE_SAMPLERS).index(row.sampler),
+            row.scheduler != USUAL_SCHEDULER,
+            row.scheduler,
             row.space != "state",
             ("fresh", "fixed", "hybrid").index(row.noise),
             row.steps,
