@@ -83,11 +83,16 @@ def shipped_references(side: int, limit: int | None = None) -> Tensor:
     return torch.cat([to_tensor(picture) for picture in pictures])
 
 
+def say_at_once(line: str) -> None:
+    """Print, however slow the next line is."""
+    print(line, flush=True)
+
+
 def make_missing(
     study: Study,
     rows: Iterable[Row],
     make: Callable[[Row, list[int]], tuple[Tensor, int]],
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = say_at_once,
 ) -> None:
     """Sample the rows that are not there.
 

@@ -167,6 +167,7 @@ def test_the_table_has_a_section_for_each_range() -> None:
     assert blocks[0] == "A note."
     assert blocks[1::2] == ["### Whole range", "### Range to 0.5"]
     for block in blocks[2::2]:
+        assert block.count("\n") == 2
         assert {line.count("|") for line in block.split("\n")} == {len(HEADINGS) + 1}
     whole = "| ddpm | state, fresh | 10 | 10.00 | 1.020 ± 0.031 | 500 | +50 ± 100 |"
     assert blocks[2].split("\n")[2].startswith(whole)
