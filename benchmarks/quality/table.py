@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,6 +23,7 @@ HEADINGS = (
     *("sampler", "matching", "calls", "FID", "FID / baseline", "KID x 1000"),
     *("KID - baseline", "diversity", "low-pass residual", "fine", "contrast"),
 )
+PLOT = 560, 340
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 # Samplers of the plot; what a plot shows is matched on the state.
 COLOURS: dict[str, Colour] = {
@@ -84,20 +85,29 @@ def _with_error(estimate: Estimate, form: str) -> str:
 
 
 def plot(entries: Sequence[Entry], end: float) -> Image.Image:
-    """FID against calls, a line for each sampler as its driver has it by default."""
-    lines = []
-    for label, colour in COLOURS.items():
-        points = [
-            (calls, found.fid)
-            for row, calls, found in entries
-            if (sampler_label(row), row.end, row.space) == (label, end, "state")
-            and row.noise == ("hybrid" if row.scheduler else "fresh")
-        ]
-        points.sort()
-        lines.append(Line(label, points, colour, frozenset(x for x, _ in points)))
-    shown = [line for line in lines if line.points]
-    axes = Scale("calls of the network", log=True), Scale("FID, domain features")
-    return line_plot(shown, *axes, title=f"{title(end)}, N = 8", size=(620, 340))
+    """FID and fine structure against calls, a line for each sampler as it is by default."""
+    axes = (Scale("FID, domain features"), Scale("fine: below 1 blurred, above 1 noisy"))
+    numbers: tuple[Callable[[Measured], float], ...] = (lambda m: m.fid, lambda m: m.fine)
+    width, height = PLOT
+    both = Image.new("RGB", (2 * width, height), "white")
+    for place, (axis, number) in enumerate(zip(axes, numbers, strict=True)):
+        lines = [line for label in COLOURS if (line := _line(entries, label, end, number)).points]
+        calls = Scale("calls of the network", log=True)
+        one = line_plot(lines, calls, axis, title=f"{title(end)}, N = 8", size=PLOT)
+        both.paste(one, (place * width, 0))
+    return both
+
+
+def _line(
+    entries: Sequence[Entry], label: str, end: float, number: Callable[[Measured], float]
+) -> Line:
+    points = sorted(
+        (float(calls), number(found))
+        for row, calls, found in entries
+        if (sampler_label(row), row.end, row.space) == (label, end, "state")
+        and row.noise == ("hybrid" if row.scheduler else "fresh")
+    )
+    return Line(label, points, COLOURS[label], frozenset(x for x, _ in points))
 
 
 def record(entries: Sequence[Entry], settings: Mapping[str, object]) -> str:
