@@ -30,6 +30,7 @@ gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
 	$(GRID) --rows space=state,prediction --columns steps=5,10,20,50 --factor 2 --end 0.7 \
 	    --output $(IMAGES)/choosing-space-steps.png
 	$(GRID) --rows factor=1,2 --columns weight=1,0.5,0.2,0.1 --end 0.8 --output $(IMAGES)/choosing-weight.png
+	$(VENV)/bin/python -m benchmarks.quality failures --output $(IMAGES)/failure-modes.png
 
 test: $(VENV)/.dev  ## Unit and parity tests
 	$(VENV)/bin/python -m pytest

@@ -1,0 +1,138 @@
+"""The numbers of each row.
+
+theta       a row's FID over the baseline's, or its KID minus the baseline's, of all pictures
+theta_(r)   the same without the pictures of reference r
+se          delete-one jackknife: se^2 = (R - 1) / R sum_r (theta_(r) - mean theta_(.))^2
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ilvr_latent import LowPass
+from ilvr_latent.metrics.distribution import Distances, distances
+from ilvr_latent.metrics.domain import Domain
+from ilvr_latent.metrics.network import FeatureNetwork
+from ilvr_latent.metrics.perceptual import diversity, low_pass_residual
+from ilvr_latent.spectrum import frequencies, radial_power_spectrum
+
+from .pictures import FACTOR
+
+# Cycles per pixel from which structure is called fine: the finest octave that there is.
+FINE = 0.25
+
+
+def fine_power(x: Tensor) -> float:
+    """Mean power of the finest octave of pictures (..., S, S)."""
+    power = radial_power_spectrum(x)
+    fine = torch.tensor([frequency >= FINE for frequency in frequencies(len(power))])
+    return power[fine].mean().item()
+
+
+def contrast(x: Tensor) -> float:
+    """Root mean square of what phi_N leaves of pictures (..., S, S), about each picture's mean."""
+    coarse = LowPass(FACTOR)(x)
+    return (coarse - coarse.mean(dim=(-2, -1), keepdim=True)).square().mean().sqrt().item()
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The pictures of a row as the measures need them.
+
+    Args:
+        pictures: (R, K, 3, S, S) in [-1, 1].
+        network: what they are compared by.
+        domain: what they should look like.
+    """
+
+    pictures: Tensor
+    network: FeatureNetwork
+    domain: Domain
+
+    @cached_property
+    def levels(self) -> list[list[Tensor]]:
+        """The network's maps of the samples of each reference."""
+        with torch.inference_mode():
+            return [self.network.levels(x) for x in self.pictures]
+
+    @cached_property
+    def distances(self) -> list[Distances]:
+        """From the domain: of all pictures, then without those of each reference."""
+        z = [self.network.pooled(levels) for levels in self.levels]
+        kept = [z, *(z[:r] + z[r + 1 :] for r in range(len(z)))]
+        return [distances(torch.cat(of_some), self.domain.features) for of_some in kept]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its standard error over references; NaN where there is only one."""
+
+    value: float
+    error: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Estimate:
+        """From the value of all references, then those without each of them."""
+        whole, *without = values
+        count = len(without)
+        mean = sum(without) / count
+        squares = sum((value - mean) ** 2 for value in without)
+        return cls(whole, math.sqrt((count - 1) / count * squares) if count > 1 else math.nan)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the table says of a row.
+
+    Attributes:
+        fid: Frechet distance from the domain.
+        ratio: of FID to the baseline's.
+        kid: kernel distance from the domain.
+        more_kid: kid minus the baseline's.
+        diversity: mean perceptual distance of two samples of one reference.
+        residual: root mean square of phi_N(sample - reference).
+        fine: power of the finest octave over the baseline's: below 1 blurred, above 1 noisy.
+        contrast: of the low frequencies over the references': below 1 washed out.
+    """
+
+    fid: float
+    ratio: Estimate
+    kid: float
+    more_kid: Estimate
+    diversity: float
+    residual: float
+    fine: float
+    contrast: float
+
+
+def measured(row: Sampled, baseline: Sampled, references: Tensor) -> Measured:
+    """Measure a row.
+
+    Args:
+        row: its pictures.
+        baseline: those of the baseline, from the same references.
+        references: (R, 3, S, S) in [-1, 1].
+    """
+    pairs = list(zip(row.distances, baseline.distances, strict=True))
+    return Measured(
+        fid=row.distances[0].fid,
+        ratio=Estimate.of([own.fid / other.fid for own, other in pairs]),
+        kid=row.distances[0].kid,
+        more_kid=Estimate.of([own.kid - other.kid for own, other in pairs]),
+        diversity=sum(map(diversity, row.levels)) / len(row.levels),
+        residual=low_pass_residual(row.pictures.flatten(0, 1), _repeated(references, row), FACTOR)
+        .mean()
+        .item(),
+        fine=fine_power(row.pictures) / fine_power(baseline.pictures),
+        contrast=contrast(row.pictures) / contrast(references),
+    )
+
+
+def _repeated(references: Tensor, row: Sampled) -> Tensor:
+    return references.repeat_interleave(row.pictures.shape[1], dim=0)

@@ -1,0 +1,130 @@
+"""The table as Markdown, the plot, and their place in the documentation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from PIL import Image
+
+from ilvr_latent import InputError
+from ilvr_latent.files import written_whole
+from ilvr_latent.plot import BLUE, GREY, ORANGE, Colour, Line, Scale, line_plot
+
+from .measure import Estimate, Measured
+from .plan import USUAL_SCHEDULER, WHOLE, Row
+
+# A row, its calls of the network, and what was measured.
+Entry = tuple[Row, int, Measured]
+
+HEADINGS = (
+    *("sampler", "matching", "calls", "FID", "FID / baseline", "KID x 1000"),
+    *("KID - baseline", "diversity", "low-pass residual", "fine", "contrast"),
+)
+PLOT = 560, 340
+BEGIN, END = "<!-- table -->", "<!-- end of table -->"
+# Samplers of the plot; what a plot shows is matched on the state.
+COLOURS: dict[str, Colour] = {
+    "ddpm": BLUE,
+    "ddim, eta 0": ORANGE,
+    "comfyui dpmpp_2m": (20, 130, 60),
+    "comfyui uni_pc": (160, 40, 150),
+    "comfyui ddim": GREY,
+}
+
+
+def sampler_label(row: Row) -> str:
+    """What the table calls a row's sampler."""
+    if not row.scheduler:
+        return row.sampler
+    scheduler = "" if row.scheduler == USUAL_SCHEDULER else f", {row.scheduler}"
+    return f"comfyui {row.sampler}{scheduler}"
+
+
+def title(end: float) -> str:
+    """Of the table of a range."""
+    return "Whole range" if end == WHOLE else f"Range to {end:g}"
+
+
+def markdown(entries: Sequence[Entry], note: str) -> str:
+    """A table for each range.
+
+    Args:
+        entries: in the order that they shall have.
+        note: what the numbers were measured with.
+    """
+    parts = [note]
+    for end in dict.fromkeys(row.end for row, _, _ in entries):
+        lines = [HEADINGS, ("---",) * len(HEADINGS)]
+        lines += [_cells(*entry) for entry in entries if entry[0].end == end]
+        table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+        parts += [f"### {title(end)}", table]
+    return "\n\n".join(parts) + "\n"
+
+
+def _cells(row: Row, calls: int, found: Measured) -> tuple[str, ...]:
+    return (
+        sampler_label(row),
+        row.matching,
+        str(calls),
+        f"{found.fid:.2f}",
+        _with_error(found.ratio, ".3f"),
+        f"{1000 * found.kid:.0f}",
+        _with_error(Estimate(1000 * found.more_kid.value, 1000 * found.more_kid.error), "+.0f"),
+        f"{found.diversity:.3f}",
+        f"{found.residual:.3f}",
+        f"{found.fine:.2f}",
+        f"{found.contrast:.2f}",
+    )
+
+
+def _with_error(estimate: Estimate, form: str) -> str:
+    return f"{estimate.value:{form}} ± {estimate.error:{form.lstrip('+')}}"
+
+
+def plot(entries: Sequence[Entry], end: float) -> Image.Image:
+    """FID and fine structure against calls, a line for each sampler as it is by default."""
+    axes = (Scale("FID, domain features"), Scale("fine: below 1 blurred, above 1 noisy"))
+    numbers: tuple[Callable[[Measured], float], ...] = (lambda m: m.fid, lambda m: m.fine)
+    width, height = PLOT
+    both = Image.new("RGB", (2 * width, height), "white")
+    for place, (axis, number) in enumerate(zip(axes, numbers, strict=True)):
+        lines = [line for label in COLOURS if (line := _line(entries, label, end, number)).points]
+        calls = Scale("calls of the network", log=True)
+        one = line_plot(lines, calls, axis, title=f"{title(end)}, N = 8", size=PLOT)
+        both.paste(one, (place * width, 0))
+    return both
+
+
+def _line(
+    entries: Sequence[Entry], label: str, end: float, number: Callable[[Measured], float]
+) -> Line:
+    points = sorted(
+        (float(calls), number(found))
+        for row, calls, found in entries
+        if (sampler_label(row), row.end, row.space) == (label, end, "state")
+        and row.noise == ("hybrid" if row.scheduler else "fresh")
+    )
+    return Line(label, points, COLOURS[label], frozenset(x for x, _ in points))
+
+
+def record(entries: Sequence[Entry], settings: Mapping[str, object]) -> str:
+    """Everything as JSON."""
+    rows = [{**asdict(row), "calls": calls, **asdict(found)} for row, calls, found in entries]
+    return json.dumps({"settings": dict(settings), "rows": rows}, indent=2) + "\n"
+
+
+def put_into(document: Path, text: str) -> None:
+    """Replace what stands between the marks of a Markdown file.
+
+    Raises:
+        InputError: the marks are not there.
+    """
+    before, begin, rest = document.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise InputError(f"{str(document)!r} has no {BEGIN} with {END} after it; put them back.")
+    with written_whole(document) as partial:
+        partial.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
