@@ -9,13 +9,16 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
 EVERY = 20
+# What is begun after so many seconds, the start of the server included, is not begun.
+LIMIT = 360
 
 
 def graph(seed: int) -> dict[str, Any]:
@@ -70,7 +73,11 @@ def server(comfyui: Path) -> Iterator[tuple[str, int]]:
                 yield f"http://127.0.0.1:{port}", process.pid
             finally:
                 process.terminate()
-                process.wait(30)
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
 
 def _answered(url: str, seconds: float = 300) -> Any:
@@ -92,16 +99,53 @@ def resident_megabytes(process: int) -> int:
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) // 1024
 
 
-def measure(comfyui: Path, *, runs: int = 200) -> None:
+def queue(address: str, seed: int) -> None:
+    """One run of the graph, from the queue to its end."""
+    queued = _ask(f"{address}/prompt", {"prompt": graph(seed)})["prompt_id"]
+    status = _answered(f"{address}/history/{queued}")[queued]["status"]
+    if status["status_str"] != "success":
+        raise SystemExit(f"Run {seed} failed: {status}")
+
+
+def memory_over(
+    run: Callable[[int], None],
+    memory: Callable[[], int],
+    *,
+    runs: int,
+    end: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[int, list[int]]:
+    """Run again and again, and look at the memory after the first run and after every few more.
+
+    Args:
+        run: does one, told which.
+        memory: the server's now, in MB.
+        runs: how many, if there is time.
+        end: no run but the first begins after this, by the clock.
+        clock: in seconds.
+
+    Returns:
+        How many runs were made, and what was found.
+    """
+    found: list[int] = []
+    for i in range(runs):
+        if i and clock() >= end:
+            return i, found
+        run(i)
+        if i == 0 or (i + 1) % EVERY == 0:
+            found.append(memory())
+            print(f"  run {i + 1} of {runs}: {found[-1]} MB", flush=True)
+    return runs, found
+
+
+def measure(comfyui: Path, *, runs: int = 200, seconds: float = LIMIT) -> None:
     """Print the server's memory after the first run and after every few more."""
+    end = time.monotonic() + seconds
+    print(f"\nMemory of a server, {runs} runs or {seconds / 60:g} minutes:", flush=True)
     with server(comfyui) as (address, process):
-        _answered(f"{address}/object_info/ILVRApply")
-        memory = []
-        for i in range(runs):
-            queued = _ask(f"{address}/prompt", {"prompt": graph(i)})["prompt_id"]
-            status = _answered(f"{address}/history/{queued}")[queued]["status"]
-            if status["status_str"] != "success":
-                raise SystemExit(f"Run {i} failed: {status}")
-            if i == 0 or (i + 1) % EVERY == 0:
-                memory.append(resident_megabytes(process))
-    print(f"\nMemory after run 1 and every {EVERY} up to {runs}, MB: {memory}")
+        _answered(f"{address}/object_info/ILVRApply", seconds)
+        done, memory = memory_over(
+            partial(queue, address), partial(resident_megabytes, process), runs=runs, end=end
+        )
+    short = "" if done == runs else f" (time was up; {runs} were wanted)"
+    print(f"After run 1 and every {EVERY} of {done} runs{short}, MB: {memory}")

@@ -235,7 +235,7 @@ class ILVRApply(io.ComfyNode):
             InputError: the reference, the mask or a number cannot be used.
         """
         window = chosen_window(range_unit, start_percent, end_percent, start_step, end_step)
-        samples = reference["samples"]
+        samples = _samples(reference)
         _check_model(model, samples)
         if mask is not None:
             _check_mask(mask)
@@ -253,6 +253,16 @@ class ILVRApply(io.ComfyNode):
             getattr(cls.hidden, "unique_id", None),
         )
         return io.NodeOutput(guided(model, HostILVR(condition)))
+
+
+def _samples(reference: dict[str, Any]) -> Tensor:
+    samples: Tensor | None = reference.get("samples")
+    if samples is None:
+        raise InputError(
+            "The reference is an empty latent (it has no samples); plug in the LATENT of ILVR "
+            "Reference (VAE Encode)."
+        )
+    return samples
 
 
 def _check_model(model: ModelPatcher, samples: Tensor) -> None:

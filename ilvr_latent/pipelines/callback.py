@@ -189,6 +189,10 @@ class ILVRCallback(GuideCallback):
         reference_noise: ``fresh`` (the paper), ``fixed`` or ``hybrid``.
         noise: a noise source instead of a seed; of a run, only its ``reference`` is asked.
 
+    The size that is sampled is known once the first step has been taken, and not before: it is an
+    argument of the call (or comes from another picture there), which a pipeline shows to no
+    callback. So a reference of another size is refused then, after one call of the network.
+
     Raises:
         InputError: a setting, or a scheduler of a kind that is not known.
     """

@@ -201,6 +201,12 @@ def test_bad_input_is_one_sentence(
         applied(pack, mix.mixture("eps"), change.pop("reference", mix.draw(4)), **change)
 
 
+def test_an_empty_latent_is_refused_in_one_sentence(pack: ModuleType, mix: ModuleType) -> None:
+    apply = pack.nodes.apply.ILVRApply
+    with pytest.raises(pack.ilvr_latent.InputError, match="The reference is an empty latent"):
+        apply.execute(mix.mixture("eps"), {}, 4.0, 0.0, 1.0, 1.0)
+
+
 def test_audio_models_are_refused(pack: ModuleType, mix: ModuleType) -> None:
     import comfy.latent_formats
 

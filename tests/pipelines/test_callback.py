@@ -190,6 +190,7 @@ def test_what_it_refuses() -> None:
     with pytest.raises(InputError, match="shape"):
         small = Reference(draw(4)[..., :8], 4)
         pipe(callback_on_step_end=ILVRCallback(pipe, small))
+    assert len(pipe.inputs) == 1  # what the size is, the first step shows
     with pytest.raises(InputError, match="use one, or a number that divides the batch"):
         three = Reference(draw(4).repeat(3, 1, 1, 1), 4)
         pipe(batch=2, callback_on_step_end=ILVRCallback(pipe, three))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import diffusers
 import pytest
 import torch
@@ -21,32 +19,41 @@ N = 4
 SHARP = LowPass(N, "spectral")
 # With cubic, which is no projector, a little of the first difference is left.
 RESIDUAL = {"epsilon": 0.06, "sample": 0.06, "v_prediction": 0.08, "flow": 0.12}
-# Their last step does not end in the prediction, but in a mix of it with older ones or with noise.
+# Their last step does not end in the prediction, but in a mix of it with older ones or with noise:
+# what is left falls as 1 / STEPS. Without ILVR it is 1.4.
 ENDS_ELSEWHERE = ("PNDM", "TCD", "DEIS", "SASolver")
 
 
-@pytest.fixture(params=cases(), ids=lambda case: "-".join(map(str, (*case[:2], *case[2].values()))))
+# Enough for every solver to have left its first steps, which are of lower order.
+STEPS = 12
+
+
+@pytest.fixture(
+    scope="module",
+    params=cases(),
+    ids=lambda case: "-".join(map(str, (*case[:2], *case[2].values()))),
+)
 def case(request: pytest.FixtureRequest) -> Case:
     found: Case = request.param
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pipe(case: Case) -> ExactPipeline:
     name, prediction, config = case
     return made(name, prediction, **config)
 
 
-@pytest.fixture
-def plain(case: Case) -> Tensor:
+@pytest.fixture(scope="module")
+def plain(pipe: ExactPipeline) -> Tensor:
     """The sample without ILVR."""
-    return _plain(cases().index(case))
+    return pipe(steps=STEPS)
 
 
-@functools.cache
-def _plain(index: int) -> Tensor:
-    name, prediction, config = cases()[index]
-    return made(name, prediction, **config)()
+@pytest.fixture(scope="module")
+def cubic(pipe: ExactPipeline) -> Tensor:
+    """The sample with the settings that are the default."""
+    return guided(pipe, Reference(draw(4), N))
 
 
 def residual(phi: LowPass, x: Tensor, y: Tensor) -> float:
@@ -60,19 +67,22 @@ def above(x: Tensor) -> float:
 def guided(pipe: ExactPipeline, reference: Reference, space: Space = "state") -> Tensor:
     callback = ILVRCallback(pipe, reference, space=space)
     if space == "state":
-        return pipe(callback_on_step_end=callback)
+        return pipe(steps=STEPS, callback_on_step_end=callback)
     with callback:
-        return pipe()
+        return pipe(steps=STEPS)
 
 
 def test_the_sample_has_the_low_frequencies_of_the_reference(
-    pipe: ExactPipeline, case: Case, plain: Tensor
+    pipe: ExactPipeline, case: Case, plain: Tensor, cubic: Tensor
 ) -> None:
     y = draw(4)
-    for kernel, bound in (("cubic", RESIDUAL[case[1]]), ("box", 1e-3)):
-        out = guided(pipe, Reference(y, N, kernel=kernel))  # type: ignore[arg-type]
+    box = guided(pipe, Reference(y, N, kernel="box"))
+    for out, phi, bound in (
+        (cubic, LowPass(N), RESIDUAL[case[1]]),
+        (box, LowPass(N, "box"), 1e-3),
+    ):
         assert torch.isfinite(out).all()
-        assert residual(LowPass(N, kernel), out, y) <= bound  # type: ignore[arg-type]
+        assert residual(phi, out, y) <= bound
         assert above(out) == pytest.approx(above(plain), rel=0.15)
 
 
@@ -91,7 +101,7 @@ def test_predictions_are_matched_before_the_solver_takes_them(
 ) -> None:
     y, phi = draw(4), LowPass(N, "box")
     out = guided(pipe, Reference(y, N, kernel="box"), "prediction")
-    assert residual(phi, out, y) <= (0.16 if case[0].startswith(ENDS_ELSEWHERE) else 1e-3)
+    assert residual(phi, out, y) <= (0.25 if case[0].startswith(ENDS_ELSEWHERE) else 1e-3)
     assert above(out) == pytest.approx(above(plain), rel=0.15)
     early = guided(pipe, Reference(y, N, kernel="box", window=Window(0, 0.8)), "prediction")
     assert residual(phi, early, y) < 0.35 * residual(phi, plain, y) or "LTX" in case[0]
@@ -103,12 +113,12 @@ def test_weight_zero_is_the_pipeline_alone(pipe: ExactPipeline, plain: Tensor) -
         assert torch.equal(out, plain)
 
 
-def test_a_run_repeats_and_both_ways_in_are_one(pipe: ExactPipeline) -> None:
-    callback = ILVRCallback(pipe, Reference(draw(4), N), seed=3)
-    first = pipe(callback_on_step_end=callback)
-    assert torch.equal(pipe(callback_on_step_end=callback), first)
+def test_a_run_repeats_and_both_ways_in_are_one(pipe: ExactPipeline, cubic: Tensor) -> None:
+    callback = ILVRCallback(pipe, Reference(draw(4), N))
+    for _ in range(2):
+        assert torch.equal(pipe(steps=STEPS, callback_on_step_end=callback), cubic)
     with callback:
-        assert torch.equal(pipe(), first)
+        assert torch.equal(pipe(steps=STEPS), cubic)
     assert "step" not in vars(pipe.scheduler)
 
 

@@ -21,12 +21,14 @@ every_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: pat
 # Wires that have to cross. A loader gives MODEL above CLIP above VAE, ILVR Apply takes the model
 # above the reference, and a sampler the model above the prompts; then the way of the CLIP to the
 # prompts crosses that of the reference, and that of the mask. So does the model on its way to ADM
-# Schedule. In a sweep, one model and one reference go to four nodes.
+# Schedule. In a sweep, one model and one reference go to four nodes. ILVR Record gives MODEL above
+# recording, which goes on past the sampler.
 CROSSINGS = {
     "factor-sweep": 3,
     "range-sweep": 3,
     "two-references": 0,
     "masked-region": 2,
+    "report": 2,
 }
 
 

@@ -141,6 +141,8 @@ def test_the_demo_makes_three_figures(
     monkeypatch.setattr(demo, "load_embedded", load_tiny)
     monkeypatch.setattr(demo, "STEPS", "2")
     monkeypatch.setattr(demo_latent, "STEPS", 2)
+    for module, rows in ((demo, "FACTOR_ROWS"), (demo, "RANGE_ROWS"), (demo_latent, "ROWS")):
+        monkeypatch.setattr(module, rows, getattr(module, rows)[:1])
     outcome = ilvr("demo", "--output", output)
     assert (outcome.status, outcome.err) == (0, "")
     assert names(output) == ["factor.png", "latent.png", "range.png"]

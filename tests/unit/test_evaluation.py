@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,23 @@ def evaluate(
     return run
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a finished run is kept for the next test that begins with one."""
+    return tmp_path_factory.mktemp("kept") / "run"
+
+
+@pytest.fixture
+def finished(evaluate: Command, output: Path, kept: Path) -> Path:
+    """The output of the command as it stands: made by the first test that asks, then copied."""
+    if not kept.exists():
+        assert evaluate().status == 0
+        shutil.copytree(output, kept)
+    else:
+        shutil.copytree(kept, output)
+    return output
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
@@ -110,9 +128,8 @@ def test_it_writes_tables_numbers_and_pictures(evaluate: Command, output: Path) 
         assert figure.width == 2 * 480
 
 
-def test_what_is_matched_more_is_nearer_to_the_reference(evaluate: Command, output: Path) -> None:
-    evaluate()
-    record = json.loads((output / "evaluation.json").read_text())
+def test_what_is_matched_more_is_nearer_to_the_reference(finished: Path) -> None:
+    record = json.loads((finished / "evaluation.json").read_text())
     by_factor, by_range = record["by_factor"], record["by_range"]
     assert by_factor[0]["reference_distance"] < by_factor[1]["reference_distance"]
     assert by_factor[0]["diversity"] < by_factor[1]["diversity"]
@@ -120,12 +137,10 @@ def test_what_is_matched_more_is_nearer_to_the_reference(evaluate: Command, outp
 
 
 def test_a_stopped_run_goes_on_to_the_same_tables(
-    evaluate: Command, output: Path, monkeypatch: pytest.MonkeyPatch
+    evaluate: Command, finished: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluate()
-    whole = files(output)
-    for path in sorted(output.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
+    whole = files(finished)
+    shutil.rmtree(output)
     with monkeypatch.context() as patch:
         count_calls(patch, stop_at=20)
         assert evaluate().status == 130
@@ -137,10 +152,9 @@ def test_a_stopped_run_goes_on_to_the_same_tables(
 
 
 def test_finished_pictures_are_not_made_again(
-    evaluate: Command, output: Path, monkeypatch: pytest.MonkeyPatch
+    evaluate: Command, finished: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluate()
-    before = files(output)
+    before = files(finished)
     calls = count_calls(monkeypatch)
     assert evaluate("--json").status == 0
     assert calls == []
@@ -151,10 +165,10 @@ def test_finished_pictures_are_not_made_again(
     assert files(output) == before
 
 
+@pytest.mark.usefixtures("finished")
 def test_rows_can_be_added_later(
     evaluate: Command, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluate()
     calls = count_calls(monkeypatch)
     evaluate("--factors", 2, 4, 8)
     assert sum(calls) == 3 * 3 * 3
@@ -162,6 +176,7 @@ def test_rows_can_be_added_later(
     assert [row["factor"] for row in record["by_factor"]] == [2, 4, 8]
 
 
+@pytest.mark.usefixtures("finished")
 def test_json_is_one_object(evaluate: Command, output: Path) -> None:
     printed = json.loads(evaluate("--json").out)
     assert printed == json.loads((output / "evaluation.json").read_text())

@@ -117,6 +117,7 @@ def open_page(address: str, width: int, height: int) -> Iterator[Any]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(START_TIMEOUT * 1000)  # a busy machine takes its time
         page.goto(address)
         page.wait_for_function(READY, timeout=START_TIMEOUT * 1000)
         page.evaluate(SETTINGS, QUIET)

@@ -26,7 +26,7 @@ BACKGROUND = "#222222"
 MARGIN = 24
 
 # Workflows that are shown whole in docs/comfyui.md.
-SHOWN = ("first-steps", "factor-sweep", "range-sweep", "two-references")
+SHOWN = ("first-steps", "factor-sweep", "range-sweep", "two-references", "grid", "report")
 
 # Help page: the workflow, and the nodes to show of it. Pages may share a picture.
 NODES = {
@@ -41,6 +41,8 @@ STRIPS = {
     "ILVRLoadDemo": ("first-steps", ("reference", *["red apple"] * 4)),
     "ILVRLoadADM": ("adm-paper-settings", ("reference", *["sample"] * 4)),
 }
+# The workflow whose one result is a figure, and the help page that shows it.
+FIGURES = {"grid": "ILVRGrid", "report": "ILVRReport"}
 
 
 def main(names: list[str]) -> None:
@@ -82,7 +84,14 @@ def _pictures(page: Any, path: Path, output: Path) -> None:
         Image.open(result).convert("RGB")
         for result in sorted(output.glob(f"ilvr-{path.stem}_*.png"))[:4]
     ]
-    _thumbnail(references, results).save(path.with_suffix(".jpg"), quality=88)
+    if path.stem in FIGURES:
+        (figure,) = results
+        figure.resize(
+            (640, round(640 * figure.height / figure.width)), Image.Resampling.LANCZOS
+        ).save(HELP / f"{FIGURES[path.stem]}.jpg", quality=80)
+        _on_background(figure, 800, 400, "white").save(path.with_suffix(".jpg"), quality=88)
+    else:
+        _thumbnail(references, results).save(path.with_suffix(".jpg"), quality=88)
     if path.stem in SHOWN:
         whole.save(DOCS / f"comfyui-{path.stem}.jpg", quality=80)
     for page_of, (stem, kinds) in NODES.items():
@@ -115,9 +124,11 @@ def _shot(page: Any, box: tuple[float, float, float, float], most: float = 2) ->
     return Image.open(io.BytesIO(page.screenshot(clip=where))).convert("RGB")
 
 
-def _on_background(picture: Image.Image, width: int, height: int) -> Image.Image:
+def _on_background(
+    picture: Image.Image, width: int, height: int, colour: str = BACKGROUND
+) -> Image.Image:
     picture.thumbnail((width, height), Image.Resampling.LANCZOS)
-    sheet = Image.new("RGB", (width, height), BACKGROUND)
+    sheet = Image.new("RGB", (width, height), colour)
     sheet.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
     return sheet
 
