@@ -25,7 +25,7 @@ Pictures = Callable[..., Tensor]
 Run = Callable[..., Tensor]
 SEEDS = tuple(range(24))
 FACTORS = (1.0, 2.0, 4.0, 8.0, 16.0)
-RANGES = ((1000, 0), (1000, 250), (1000, 500), (1000, 900))
+RANGES = ((1000, 0), (1000, 125), (1000, 250), (1000, 500))
 # Kernel, N and M for which phi_M phi_N = phi_M: blocks of M are made of blocks of N, and the ideal
 # low pass of M keeps a part of what that of N keeps.
 PROJECTORS: list[tuple[Kernel, float, float]] = [
@@ -118,7 +118,7 @@ def test_a_narrower_range_leaves_more_pictures(rich: MixtureDenoiser, y_0: Tenso
     made = vary_range(rich, y_0, SEEDS, factor=4, ranges=RANGES, steps=20)
     spreads = [spread(x) for x in made.values()]
     residuals = [low_pass_residual(x, y_0, 4).mean().item() for x in made.values()]
-    assert rising(spreads, 1.005), spreads
+    assert rising(spreads, 1.02), spreads
     assert rising(residuals, 1.02), residuals
 
 
