@@ -1,4 +1,4 @@
-"""Paint three strokes, two eyes and a mouth, on a picture: ``python docs/strokes.py IN.png OUT.png``.
+"""Paint two eyes and a mouth on a picture: ``python docs/strokes.py IN.png OUT.png``.
 
 The picture for editing with scribbles in docs/gallery.md; ``make gallery`` calls this.
 """

@@ -95,16 +95,16 @@ TRANSLATE = Recipe(
     "a picture of an unseen domain becomes one of the model's (cat to dog, portrait to face)",
     "a picture of another domain with the layout of the model's own pictures",
     (32,),
-    (1000, 0),
-    "figure 1 (b); N = 32 as in the cat-to-dog samples of the authors' code",
+    (1000, 200),
+    "figure 1 (b); N and range of the authors' example (down_N 32, range_t 20 of 100 steps)",
 )
 PAINT_TO_IMAGE = Recipe(
     "paint-to-image",
     "a painting, a clip art or a child's drawing becomes a picture of the model's domain",
     "a picture with unnatural texture and edges, whose colours are where they should be",
     (64,),
-    (1000, 0),
-    "figure 1 (c)",
+    (1000, 200),
+    "figure 1 (c); range as for translate",
 )
 EDIT_SCRIBBLE = Recipe(
     "edit-scribble",
