@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -25,12 +24,10 @@ from ..metrics.perceptual import low_pass_residual
 from ..plot import BLUE, INK
 from ..recipes import vary_factor, vary_range
 from ..reference import Reference
-from ..sampling import sample
+from ..sampling import Denoiser, sample
 from ..sheet import Column, contact_sheet
 from .common import Advance, choose_device, choose_dtype, progress
-
-if TYPE_CHECKING:
-    from ..adm.unet import ADM
+from .settings import check_counts
 
 HELP = "Make figures of the paper's three properties: nested sets, the range, what counts of y."
 EXAMPLE = "ilvr properties --output properties"
@@ -54,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Sample and write the three figures."""
+    check_counts(options, "steps")
     folder = output_folder(options.output)
     device = choose_device(options.device)
     model = load_embedded(device=device, dtype=choose_dtype("auto", device))
@@ -68,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"{', '.join(f'{name}.png' for name in figures)} in {folder}")
 
 
-def nested_figure(model: ADM, steps: int, advance: Advance) -> Image.Image:
+def nested_figure(model: Denoiser, steps: int, advance: Advance) -> Image.Image:
     """Property 1: samples for each N, and how far they are from the reference at every M."""
     y_0 = _reference(NESTED_REFERENCE, model)
     made = vary_factor(
@@ -92,7 +90,7 @@ def nested_figure(model: ADM, steps: int, advance: Advance) -> Image.Image:
     return contact_sheet(rows, columns, row_labels=labels, title=title, cell=CELL)
 
 
-def range_figure(model: ADM, steps: int, advance: Advance) -> Image.Image:
+def range_figure(model: Denoiser, steps: int, advance: Advance) -> Image.Image:
     """Property 2: samples for each range, and where and how much they differ."""
     y_0 = _reference(RANGE_REFERENCE, model)
     made = vary_range(
@@ -133,7 +131,7 @@ def range_figure(model: ADM, steps: int, advance: Advance) -> Image.Image:
     return contact_sheet(rows, columns, row_labels=labels, title=title, cell=CELL)
 
 
-def same_figure(model: ADM, steps: int, advance: Advance) -> Image.Image:
+def same_figure(model: Denoiser, steps: int, advance: Advance) -> Image.Image:
     """Property 3: references that differ in detail and agree in phi_N(y), and their samples."""
     y_0 = _reference(SAME_REFERENCE, model)
     phi = LowPass(SAME_FACTOR)
@@ -222,6 +220,6 @@ def _first(rows: Sequence[object], y_0: Tensor) -> Image.Image | None:
     return None if rows else to_images(y_0)[0]
 
 
-def _reference(name: str, model: ADM) -> Tensor:
+def _reference(name: str, model: Denoiser) -> Tensor:
     side = model.config.image_size
     return to_tensor(fit_to(read_image(REFERENCES / f"{name}.png"), (side, side)))

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ilvr_latent import LowPass, Reference, Window, sample, vary_factor, vary_range
+from ilvr_latent.cli import properties
 from ilvr_latent.cli.properties import with_details_of
 from ilvr_latent.lowpass import Kernel
 from ilvr_latent.metrics.perceptual import low_pass_residual
+from ilvr_latent.plot import BLUE
 
 if TYPE_CHECKING:
     from tests.conftest import MixtureDenoiser
+    from tests.unit.conftest import Outcome
 
 Pictures = Callable[..., Tensor]
 Run = Callable[..., Tensor]
@@ -131,7 +136,7 @@ def test_a_narrower_range_leaves_more_pictures(rich: MixtureDenoiser, y_0: Tenso
 def test_of_the_reference_only_its_low_frequencies_count(
     space: str, window: Window, kernel: Kernel, model: MixtureDenoiser, some_pictures: Pictures
 ) -> None:
-    y, z = some_pictures(2, seed=9).split(1)
+    y, z = some_pictures(1, seed=9), some_pictures(1, seed=10)
     phi = LowPass(4, kernel)
     same = with_details_of(z, y, 4) if kernel == "cubic" else z + phi(y - z)
     assert (same - y).abs().max() > 0.3
@@ -155,3 +160,35 @@ def test_a_checkerboard_on_the_reference_changes_nothing(
         for image in (y_0, y_0 + 0.5 * checks)
     )
     torch.testing.assert_close(checked, plain, rtol=0, atol=1e-5)
+
+
+# The figures
+
+
+def test_the_command_writes_a_figure_for_each_property(
+    ilvr: Callable[..., Outcome],
+    model: MixtureDenoiser,
+    output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(properties, "load_embedded", lambda **_: model)
+    outcome = ilvr("properties", "--output", output, "--steps", 4, "--device", "cpu")
+    assert (outcome.status, outcome.err) == (0, "")
+    made = sorted(output.iterdir())
+    names = ["property-nested.png", "property-range.png", "property-same.png"]
+    assert [path.name for path in made] == names
+    for path in made:
+        with Image.open(path) as figure:
+            assert figure.height > 4 * properties.CELL
+            assert figure.width > 5 * properties.CELL
+    ilvr("properties", "--output", output, "--steps", 0).is_refusal_of("--steps", "0")
+
+
+def test_numbers_and_maps_are_the_bluer_the_larger() -> None:
+    corners = [properties.number_cell(value).getpixel((0, 0)) for value in (0.0, 0.1, 0.4, 9.0)]
+    assert corners == [(255, 255, 255), (191, 216, 236), BLUE, BLUE]
+    values = torch.tensor([[0.0, 0.1, 0.4], [0.4, 0.0, 0.1]])
+    heat = properties.heat_map(values)
+    assert heat.size == (3, 2)
+    assert [heat.getpixel((x, 0)) for x in range(3)] == corners[:3]
+    assert heat.getpixel((0, 1)) == BLUE
