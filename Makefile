@@ -24,7 +24,7 @@ GRID := $(VENV)/bin/ilvr grid --pipeline embedded --prompt "cat face" --steps 20
     --reference ilvr_latent/assets/references/noto_apple.png
 IMAGES := docs/images
 REFERENCES := ilvr_latent/assets/references
-SAMPLE := $(VENV)/bin/ilvr sample
+SAMPLE := $(VENV)/bin/ilvr sample --steps 25
 SHEETS := build/gallery
 
 gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
@@ -45,13 +45,13 @@ recipes: $(VENV)/.runtime  ## The figures of docs/gallery.md
 	$(SAMPLE) --recipe edit-scribble --samples 3 --seed 1 --output $(SHEETS)/edit --reference $(SHEETS)/painted.png
 	$(SAMPLE) --recipe vary-factor --output $(SHEETS)/factors \
 	    --reference $(addprefix $(REFERENCES)/,noto_frog.png scribble_car.png)
-	$(SAMPLE) --pipeline embedded --prompt "smiling face" --steps 20 --guidance-scale 4 --end 0.7 \
+	$(SAMPLE) --pipeline embedded --prompt "smiling face" --guidance-scale 4 --end 0.7 \
 	    --recipe vary-factor --output $(SHEETS)/latent \
 	    --reference $(addprefix $(REFERENCES)/,scribble_smiley.png noto_pumpkin.png)
 	for name in translate paint edit factors latent; do \
 	    cp $(SHEETS)/$$name/sheet.png $(IMAGES)/gallery-$$name.png || exit 1; done
 	$(VENV)/bin/ilvr grid --reference $(REFERENCES)/noto_pumpkin.png --rows factor=4,8 \
-	    --columns end=1,0.75,0.5,0.25 --output $(IMAGES)/gallery-ranges.png
+	    --columns end=1,0.75,0.5,0.25 --steps 25 --output $(IMAGES)/gallery-ranges.png
 
 test: $(VENV)/.dev  ## Unit and parity tests
 	$(VENV)/bin/python -m pytest
