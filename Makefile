@@ -5,7 +5,7 @@ VENV ?= .venv
 CONSTRAINTS ?= .ci/constraints.txt
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
-.PHONY: demo gallery test lint bench clean
+.PHONY: demo gallery recipes test lint bench clean
 
 $(VENV)/.runtime: pyproject.toml $(CONSTRAINTS)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -23,6 +23,9 @@ demo: $(VENV)/.runtime  ## Make the README's figures from the embedded models
 GRID := $(VENV)/bin/ilvr grid --pipeline embedded --prompt "cat face" --steps 20 --guidance-scale 4 \
     --reference ilvr_latent/assets/references/noto_apple.png
 IMAGES := docs/images
+REFERENCES := ilvr_latent/assets/references
+SAMPLE := $(VENV)/bin/ilvr sample --steps 25
+SHEETS := build/gallery
 
 gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
 	$(VENV)/bin/ilvr demo --output $(IMAGES)
@@ -31,6 +34,25 @@ gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
 	    --output $(IMAGES)/choosing-space-steps.png
 	$(GRID) --rows factor=1,2 --columns weight=1,0.5,0.2,0.1 --end 0.8 --output $(IMAGES)/choosing-weight.png
 	$(VENV)/bin/python -m benchmarks.quality failures --output $(IMAGES)/failure-modes.png
+	$(VENV)/bin/ilvr properties --output $(IMAGES)
+	$(MAKE) recipes
+
+recipes: $(VENV)/.runtime  ## The figures of docs/gallery.md
+	$(SAMPLE) --recipe translate --samples 3 --output $(SHEETS)/translate \
+	    --reference $(addprefix $(REFERENCES)/,noto_apple.png noto_pumpkin.png twemoji_sunflower.png)
+	$(SAMPLE) --recipe paint-to-image --samples 3 --output $(SHEETS)/paint \
+	    --reference $(addprefix $(REFERENCES)/,scribble_apple.png scribble_smiley.png)
+	$(VENV)/bin/python docs/strokes.py $(SHEETS)/translate/noto_apple_N8_seed0.png $(SHEETS)/painted.png
+	$(SAMPLE) --recipe edit-scribble --samples 3 --seed 1 --output $(SHEETS)/edit --reference $(SHEETS)/painted.png
+	$(SAMPLE) --recipe vary-factor --output $(SHEETS)/factors \
+	    --reference $(addprefix $(REFERENCES)/,noto_frog.png scribble_car.png)
+	$(SAMPLE) --pipeline embedded --prompt "smiling face" --guidance-scale 4 --end 0.7 \
+	    --recipe vary-factor --output $(SHEETS)/latent \
+	    --reference $(addprefix $(REFERENCES)/,scribble_smiley.png noto_pumpkin.png)
+	for name in translate paint edit factors latent; do \
+	    cp $(SHEETS)/$$name/sheet.png $(IMAGES)/gallery-$$name.png || exit 1; done
+	$(VENV)/bin/ilvr grid --reference $(REFERENCES)/noto_pumpkin.png --rows factor=4,8 \
+	    --columns end=1,0.75,0.5,0.25 --steps 25 --output $(IMAGES)/gallery-ranges.png
 
 test: $(VENV)/.dev  ## Unit and parity tests
 	$(VENV)/bin/python -m pytest

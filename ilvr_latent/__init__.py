@@ -12,6 +12,7 @@ from .guide import Guide, GuideRun
 from .ilvr import ILVR
 from .lowpass import LowPass, match
 from .noise import NoiseSource, RecordedNoise, SeededNoise
+from .recipes import RECIPES, Recipe, apply_recipe, vary_factor, vary_range
 from .recorder import Recorder, Recording
 from .reference import Reference
 from .sampling import sample, sample_with
@@ -23,12 +24,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ILVR",
+    "RECIPES",
     "ADMConfig",
     "Guide",
     "GuideRun",
     "InputError",
     "LowPass",
     "NoiseSource",
+    "Recipe",
     "RecordedNoise",
     "Recorder",
     "Recording",
@@ -38,6 +41,7 @@ __all__ = [
     "Step",
     "WeightSchedule",
     "Window",
+    "apply_recipe",
     "inspect_checkpoint",
     "load_adm",
     "load_embedded",
@@ -45,4 +49,6 @@ __all__ = [
     "sample",
     "sample_with",
     "save_adm",
+    "vary_factor",
+    "vary_range",
 ]

@@ -12,9 +12,9 @@ import torch
 
 from .. import __version__
 from ..errors import InputError
-from . import adm_sample, demo, evaluate, grid, inspect, lowpass, report, sample
+from . import adm_sample, demo, evaluate, grid, inspect, lowpass, properties, report, sample
 
-COMMANDS = (demo, sample, grid, report, evaluate, adm_sample, inspect, lowpass)
+COMMANDS = (demo, sample, grid, report, evaluate, properties, adm_sample, inspect, lowpass)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -12,14 +12,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..errors import InputError
 from ..files import output_folder
 from ..images import find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..lowpass import LowPass
+from ..recipes import RECIPES
 from ..sheet import Column, contact_sheet
 from . import settings
 from .common import progress, report
 from .pictures import load_maker
-from .settings import Settings, check_counts, written
+from .settings import Settings, check_counts, take_range, written
 
 HELP = "Make pictures that keep a reference's layout and colours (ILVR)."
 EXAMPLE = "ilvr sample --model embedded --reference apple.png --factor 4 8 --samples 4 --output out"
@@ -31,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--reference", nargs="+", required=True, metavar="PATH", help="pictures, folders or globs")
     factor_help = "N: larger leaves more to the model; several make several sets"
-    add("--factor", nargs="+", type=float, required=True, metavar="N", help=factor_help)
+    add("--factor", nargs="+", type=float, metavar="N", help=factor_help)
+    recipes = "; ".join(f"{recipe.name}: {recipe.purpose}" for recipe in RECIPES.values())
+    recipe_help = f"N and range of an application, where they are not given. {recipes}"
+    add("--recipe", choices=tuple(RECIPES), metavar="NAME", help=recipe_help)
     add("--samples", type=int, default=1, metavar="K", help="pictures for each reference and N")
     add("--seed", type=int, default=0, help="sample k uses seed + k, whatever the batch size")
     add("--output", type=Path, required=True, metavar="DIR")
@@ -50,16 +55,20 @@ class Job:
 def run(options: argparse.Namespace) -> None:
     """Check everything, then sample batch by batch, writing each picture when it is done."""
     check_counts(options, "samples", "batch_size")
-    options.factor = list(dict.fromkeys(options.factor))
-    for factor in options.factor:
+    _read_recipe(options)
+    for factor in options.factor or []:
         LowPass(factor, options.kernel)
-    chosen = {factor: Settings.of(options, factor) for factor in options.factor}
+    Settings.of(options, 1.0)
     paths = find_images(options.reference)
     pictures = [read_image(path) for path in paths]
     output_folder(options.output)
 
     maker = load_maker(options)
     references = torch.cat([to_tensor(fit_to(p, maker.size, options.fit)) for p in pictures])
+    if options.factor is None:
+        options.factor = RECIPES[options.recipe].factors(min(maker.size) // maker.cell)
+    options.factor = list(dict.fromkeys(options.factor))
+    chosen = {factor: Settings.of(options, factor) for factor in options.factor}
     first = chosen[options.factor[0]]
     maker.check(references, first)
 
@@ -85,6 +94,17 @@ def run(options: argparse.Namespace) -> None:
     )
 
 
+def _read_recipe(options: argparse.Namespace) -> None:
+    """Take the range from the recipe; N is a share of the picture, known with the model."""
+    if options.recipe is not None:
+        take_range(RECIPES[options.recipe], options)
+    elif options.factor is None:
+        raise InputError(
+            "There is neither --factor nor --recipe to say what is followed; give one of them, "
+            "such as --factor 4."
+        )
+
+
 def _batches(options: argparse.Namespace, references: int) -> Iterator[list[Job]]:
     for factor in options.factor:
         jobs = (Job(r, factor, k) for r in range(references) for k in range(options.samples))
@@ -104,9 +124,12 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
 def _settings(
     options: argparse.Namespace, paths: Sequence[Path], job: Job | None
 ) -> dict[str, object]:
+    common = written(options)
+    if options.recipe is not None:
+        common["recipe"] = options.recipe
     if job is None:
-        return written(options) | {"factor": options.factor, "seed": options.seed}
-    return written(options) | {
+        return common | {"factor": options.factor, "seed": options.seed}
+    return common | {
         "reference": paths[job.reference].name,
         "factor": job.factor,
         "seed": options.seed + job.k,

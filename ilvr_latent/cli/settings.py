@@ -15,6 +15,7 @@ from ..ilvr import Space
 from ..images import Fit
 from ..lowpass import Kernel
 from ..noise import ReferenceNoise
+from ..recipes import Recipe
 from ..reference import Reference
 from ..reverse import Variance
 from ..weight import Weight, parse_weight
@@ -102,6 +103,21 @@ def check_kind(options: argparse.Namespace) -> None:
             f"{option} is for guided-diffusion checkpoints and --pipeline is another model; "
             "leave one of them out."
         )
+
+
+def take_range(recipe: Recipe, options: argparse.Namespace) -> None:
+    """Take the range from a recipe, unless one was given.
+
+    Raises:
+        InputError: the recipe needs a mask and there is none.
+    """
+    if recipe.masked and getattr(options, "mask", None) is None:
+        raise InputError(
+            f"The recipe {recipe.name!r} needs to know what is kept; give it with --mask."
+        )
+    given = ("start", "end", "timestep_range", "step_range")
+    if all(getattr(options, name) is None for name in given):
+        options.start, options.end = recipe.window.start, recipe.window.end
 
 
 def check_counts(options: argparse.Namespace, *names: str) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.unit.conftest import Outcome
 
 Command = Callable[..., "Outcome"]
-COMMANDS = ("demo", "sample", "adm-sample", "inspect", "lowpass", "evaluate")
+COMMANDS = ("demo", "sample", "adm-sample", "inspect", "lowpass", "evaluate", "properties")
 
 
 def names(folder: Path) -> list[str]:
