@@ -11,7 +11,8 @@ from .errors import InputError
 from .guide import Guide, GuideRun
 from .ilvr import ILVR
 from .lowpass import LowPass, match
-from .noise import NoiseSource, RecordedNoise, SeededNoise
+from .methods.repaint import Resampling
+from .noise import JumpNoise, NoiseSource, RecordedNoise, SeededNoise
 from .recorder import Recorder, Recording
 from .reference import Reference
 from .sampling import sample, sample_with
@@ -27,12 +28,14 @@ __all__ = [
     "Guide",
     "GuideRun",
     "InputError",
+    "JumpNoise",
     "LowPass",
     "NoiseSource",
     "RecordedNoise",
     "Recorder",
     "Recording",
     "Reference",
+    "Resampling",
     "Schedule",
     "SeededNoise",
     "Step",

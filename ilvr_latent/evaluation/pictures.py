@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..denoiser import Denoiser
 from ..errors import InputError
 from ..files import written_whole
 from ..images import read_image, save_png, to_images, to_tensor
 from ..reference import Reference
-from ..sampling import Denoiser, labels_for, sample
+from ..sampling import labels_for, sample
 from ..schedule import Schedule
 from .plan import Setting
 
