@@ -211,7 +211,7 @@ def test_jumps_let_the_hole_agree_with_what_is_known(exact: Exact, some_pictures
     mask[..., :5] = 1
     reference = Reference(centres[:1], 1, mask=mask)
     right = []
-    for resampling in (None, Resampling(2, 6)):
+    for resampling in (None, FEW):
         model = exact(centres, variance=0.3)
         out = sample(
             model, reference, shape=(64, 3, 16, 16), steps=10, clip_denoised=False,
@@ -219,7 +219,7 @@ def test_jumps_let_the_hole_agree_with_what_is_known(exact: Exact, some_pictures
         )  # fmt: skip
         wrong = torch.cdist(out[..., 5:].flatten(1), centres[..., 5:].flatten(1)).argmin(1) != 0
         right.append(float(1 - wrong.float().mean()))
-    assert right[1] > right[0]
+    assert right[1] > right[0] + 0.1
 
 
 def draws(noise: CountedNoise, what: str) -> list[int]:
