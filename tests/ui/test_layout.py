@@ -27,6 +27,7 @@ CROSSINGS = {
     "range-sweep": 3,
     "two-references": 0,
     "masked-region": 2,
+    "inpainting": 2,
 }
 
 
