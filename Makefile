@@ -30,6 +30,9 @@ gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
 	$(GRID) --rows space=state,prediction --columns steps=5,10,20,50 --factor 2 --end 0.7 \
 	    --output $(IMAGES)/choosing-space-steps.png
 	$(GRID) --rows factor=1,2 --columns weight=1,0.5,0.2,0.1 --end 0.8 --output $(IMAGES)/choosing-weight.png
+	$(VENV)/bin/ilvr grid --reference ilvr_latent/assets/references/noto_apple.png \
+	    --mask $(IMAGES)/inpainting-mask.png --steps 25 --jump-length 5 \
+	    --rows factor=1,2,4 --columns jump_n_sample=1,4 --output $(IMAGES)/inpainting.png
 
 test: $(VENV)/.dev  ## Unit and parity tests
 	$(VENV)/bin/python -m pytest

@@ -27,6 +27,7 @@ from ilvr_latent import (
     sample_with,
 )
 from ilvr_latent.methods.repaint import Jump, renoised, walk
+from ilvr_latent.reverse import transitions
 
 if TYPE_CHECKING:
     from tests.conftest import CountedNoise, MixtureDenoiser
@@ -305,3 +306,19 @@ def test_a_walk_counts_its_jumps() -> None:
     jumps = [move for move in moves if isinstance(move, Jump)]
     assert [jump.number for jump in jumps] == list(range(len(jumps)))
     assert all(jump.level.index - jump.noisier.index == 2 for jump in jumps)
+
+
+@pytest.mark.parametrize("last", [1, 3, 5])
+def test_a_part_of_a_run_that_leaves_noise_has_the_steps_of_the_whole(last: int) -> None:
+    """Only the step to the clean image takes the variance of the one before it."""
+
+    class Part(Schedule):
+        """The first steps."""
+
+        def a_bar_next(self, index: int) -> float:
+            return whole.a_bar_next(index)
+
+    whole = Schedule("linear", 1000, 6)
+    part = Part.of(whole.steps[:last])
+    for one, other in zip(transitions(part), transitions(whole), strict=False):
+        assert one.log_beta_tilde == pytest.approx(other.log_beta_tilde)
