@@ -35,6 +35,9 @@ gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
 	$(GRID) --rows factor=1,2 --columns weight=1,0.5,0.2,0.1 --end 0.8 --output $(IMAGES)/choosing-weight.png
 	$(VENV)/bin/python -m benchmarks.quality failures --output $(IMAGES)/failure-modes.png
 	$(VENV)/bin/ilvr properties --output $(IMAGES)
+	$(VENV)/bin/ilvr grid --reference ilvr_latent/assets/references/noto_apple.png \
+	    --mask $(IMAGES)/inpainting-mask.png --steps 25 --jump-length 5 \
+	    --rows factor=1,2,4 --columns jump_n_sample=1,4 --output $(IMAGES)/inpainting.png
 	$(MAKE) recipes
 
 recipes: $(VENV)/.runtime  ## The figures of docs/gallery.md

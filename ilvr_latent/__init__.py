@@ -11,7 +11,8 @@ from .errors import InputError
 from .guide import Guide, GuideRun
 from .ilvr import ILVR
 from .lowpass import LowPass, match
-from .noise import NoiseSource, RecordedNoise, SeededNoise
+from .methods.repaint import Resampling
+from .noise import JumpNoise, NoiseSource, RecordedNoise, SeededNoise
 from .recipes import RECIPES, Recipe, apply_recipe, vary_factor, vary_range
 from .recorder import Recorder, Recording
 from .reference import Reference
@@ -29,6 +30,7 @@ __all__ = [
     "Guide",
     "GuideRun",
     "InputError",
+    "JumpNoise",
     "LowPass",
     "NoiseSource",
     "Recipe",
@@ -36,6 +38,7 @@ __all__ = [
     "Recorder",
     "Recording",
     "Reference",
+    "Resampling",
     "Schedule",
     "SeededNoise",
     "Step",

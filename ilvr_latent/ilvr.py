@@ -113,9 +113,14 @@ class ILVRRun:
         self._placed = [_Placed(r, schedule, shape, device) for r in ilvr.references]
         matched = frozenset[int]().union(*(placed.weights for placed in self._placed))
         self._noise = HeldNoise(noise, ilvr.reference_noise, len(matched))
+        self._gone_back = 0
 
     def state(self, x_t: Tensor, step: Step) -> Tensor:
-        """Eq. 8 on the state that the step before produced; x_T stays as it was drawn."""
+        """Eq. 8 on the state that the step before produced; x_T stays as it was drawn.
+
+        A state that a jump has noised again is matched like any other of its level.
+        """
+        self._gone_back = step.gone_back
         if self._ilvr.space != "state" or step.index == 0:
             return x_t
         return self._match_state(x_t, produced_by=step.index - 1, level=step)
@@ -145,5 +150,5 @@ class ILVRRun:
             level = self._schedule.steps[produced_by]
         if level is None:
             return merge(x, [p.target(produced_by, p.y_0) for p in active])
-        eps = self._noise(produced_by, x.shape).to(x.device)
+        eps = self._noise(produced_by, x.shape, self._gone_back).to(x.device)
         return merge(x, [p.target(produced_by, level.noised(p.y_0, eps)) for p in active])

@@ -16,9 +16,10 @@ from typing import Any
 
 from torch import Tensor
 
+from .denoiser import Denoiser
 from .errors import InputError
 from .reference import Reference
-from .sampling import Denoiser, sample
+from .sampling import sample
 from .window import Window
 
 # What the paper's N and its timesteps are counted in.

@@ -63,10 +63,8 @@ def transitions(schedule: NoiseLevels) -> list[Transition]:
     """The reverse steps of a schedule, noisiest first."""
     levels = [(a_bar, schedule.a_bar_next(index)) for index, a_bar in enumerate(schedule.a_bar)]
     beta_tilde = [(1 - a / p) * (1 - p) / (1 - a) for a, p in levels]
-    if len(levels) > 1:
-        beta_tilde[-1] = beta_tilde[-2]
-    else:
-        beta_tilde[-1] = 1 - levels[-1][0]
+    if levels[-1][1] == 1:
+        beta_tilde[-1] = beta_tilde[-2] if len(levels) > 1 else 1 - levels[-1][0]
     return [Transition(a, p, math.log(b)) for (a, p), b in zip(levels, beta_tilde, strict=True)]
 
 

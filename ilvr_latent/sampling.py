@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from .denoiser import Denoiser, DenoiserConfig
 from .errors import InputError
 from .guide import Guide
 from .ilvr import ILVR, Space
+from .methods.repaint import Jump, Resampling, walk
 from .noise import NoiseSource, ReferenceNoise, SeededNoise
 from .reference import Reference
 from .reverse import Variance, ddim_step, ddpm_step, log_variance, predicted_x_0, transitions
@@ -19,40 +21,6 @@ from .schedule import Schedule, Step
 from .window import Window
 
 Callback = Callable[[Step, Tensor], None]
-
-
-class DenoiserConfig(Protocol):
-    """What the sampler must know of a network; :class:`ilvr_latent.adm.ADMConfig` has it all."""
-
-    @property
-    def image_size(self) -> int: ...
-    @property
-    def image_channels(self) -> int: ...
-    @property
-    def noise_schedule(self) -> str: ...
-    @property
-    def diffusion_steps(self) -> int: ...
-    @property
-    def prediction_type(self) -> str: ...
-    @property
-    def learn_sigma(self) -> bool: ...
-    @property
-    def sigma_small(self) -> bool: ...
-    @property
-    def num_classes(self) -> int | None: ...
-
-
-class Denoiser(Protocol):
-    """A network (or a formula) in pixel space."""
-
-    @property
-    def config(self) -> DenoiserConfig: ...
-    @property
-    def device(self) -> torch.device: ...
-
-    def __call__(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """Raw output for x_t (B, C, H, W) at original timesteps t (B,)."""
-        ...
 
 
 @torch.no_grad()
@@ -67,10 +35,14 @@ def sample_with(
     variance: Variance | None = None,
     class_labels: Tensor | None = None,
     clip_denoised: bool = True,
+    resampling: Resampling | None = None,
     noise: NoiseSource,
     callback: Callback | None = None,
 ) -> Tensor:
     """Sample with any method of guidance; :func:`sample` is this with ILVR.
+
+    A run that goes back shows the guide every step as often as it is taken, in that order; a jump
+    itself is not shown, so a state is matched once before each network call.
 
     Args:
         model: the network.
@@ -83,8 +55,9 @@ def sample_with(
             its configuration names.
         class_labels: int64 (B,), for class-conditional networks.
         clip_denoised: clamp the estimate of x_0 to [-1, 1] at every step.
-        noise: where random numbers come from.
-        callback: called after every step with the step and the new state.
+        resampling: RePaint's jumps back to noisier levels; ``None`` is without.
+        noise: where random numbers come from; a :class:`~ilvr_latent.noise.JumpNoise` for jumps.
+        callback: called after every network call with its step and the new state.
 
     Returns:
         (B, C, H, W) fp32, not clamped.
@@ -96,10 +69,16 @@ def sample_with(
     variance = checked_variance(config, variance)
     check_sampler(sampler, eta)
     schedule = Schedule(config.noise_schedule, config.diffusion_steps, steps)
+    moves = walk(schedule, resampling, noise)
     run = guide.begin(schedule, shape, model.device, noise) if guide is not None else None
 
     x = noise.initial(shape).to(model.device, torch.float32)
-    for step, transition in zip(schedule.steps, transitions(schedule), strict=True):
+    transition_of = transitions(schedule)
+    for step in moves:
+        if isinstance(step, Jump):
+            x = step(x)
+            continue
+        transition = transition_of[step.index]
         if run is not None:
             x = run.state(x, step)
         t = torch.full((shape[0],), step.t, dtype=torch.int64, device=x.device)
@@ -112,7 +91,7 @@ def sample_with(
             x_0 = x_0.clamp(-1, 1)
         if run is not None:
             x_0 = run.prediction(x_0, x, step)
-        z = noise.step(step.index, shape).to(x)
+        z = noise.step(step.call, shape).to(x)
         if sampler == "ddim":
             x = ddim_step(x_0, x, z, transition, eta)
         else:
@@ -176,6 +155,7 @@ def sample(
     clip_denoised: bool = True,
     compat: Literal["ilvr_adm"] | None = None,
     range_t: int | None = None,
+    resampling: Resampling | None = None,
     noise: NoiseSource | None = None,
     seed: int | Sequence[int] = 0,
     callback: Callback | None = None,
@@ -199,9 +179,10 @@ def sample(
         compat: ``"ilvr_adm"`` repeats the authors' code: the reference is noised one level too
             high, and a step is matched while its respaced index is above ``range_t``.
         range_t: for ``compat`` only; takes the place of the references' windows.
+        resampling: RePaint's jumps back to noisier levels, for references with a mask.
         noise: a noise source; by default one from ``seed``.
         seed: one seed for the batch, or one for each image.
-        callback: called after every step with the step and the new state.
+        callback: called after every network call with its step and the new state.
 
     Returns:
         (B, C, H, W) fp32, about [-1, 1] (not clamped).
@@ -242,6 +223,7 @@ def sample(
         variance=variance,
         class_labels=labels_for(config, class_labels, shape[0], model.device),
         clip_denoised=clip_denoised,
+        resampling=resampling,
         noise=noise if noise is not None else SeededNoise(seed, model.device),
         callback=callback,
     )

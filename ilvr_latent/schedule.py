@@ -119,6 +119,7 @@ class Step:
         alpha: factor of the clean image.
         sigma: factor of the noise.
         fraction: position in the forward process, 0 (the noisiest timestep) to 1 (t = 0).
+        gone_back: levels that resampling has gone back so far, see :mod:`.methods.repaint`.
     """
 
     index: int
@@ -126,6 +127,12 @@ class Step:
     alpha: float
     sigma: float
     fraction: float
+    gone_back: int = 0
+
+    @property
+    def call(self) -> int:
+        """Which network call of the run it is, from 0; the index unless the run goes back."""
+        return self.index + self.gone_back
 
     def noised(self, y_0: Tensor, eps: Tensor) -> Tensor:
         """A clean image at this noise level, q(y_t | y_0)."""

@@ -12,6 +12,7 @@ from .examples import install_examples
 from .grid import ILVRGrid
 from .reference import ILVRLowPassPreview, ILVRReferenceEncode
 from .report import ILVRRecord, ILVRReport
+from .resample import ILVRResample
 
 
 class ILVRExtension(ComfyExtension):
@@ -34,4 +35,5 @@ class ILVRExtension(ComfyExtension):
             ILVREmptyPixels,
             ILVRADMSampler,
             ILVRADMSchedule,
+            ILVRResample,
         ]

@@ -43,11 +43,13 @@ class HostStep:
         index: the step of the schedule that it belongs to, from 0 (the noisiest).
         sigma: noise level.
         noised: (y_0, eps) to y_t at this noise level, for eps, v and flow models alike.
+        gone_back: steps that the run has gone back so far, see :mod:`.resample`.
     """
 
     index: int
     sigma: float
     noised: Callable[[Tensor, Tensor], Tensor]
+    gone_back: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +92,8 @@ class HostRun:
         """A latent as a VAE gives it, in the scale that the model samples in."""
         return self.model.process_latent_in(latent)
 
-    def step(self, sigma: Tensor) -> HostStep:
-        """The step of a network call at ``sigma`` (B,)."""
+    def step(self, sigma: Tensor, gone_back: int = 0) -> HostStep:
+        """The step of a network call at ``sigma`` (B,), after so many steps were gone back."""
         # The one scalar that a call reads from the device.
         level = float(sigma.flatten()[0])
         reached = sum(level <= s * (1 + 1e-4) for s in self.sigmas)
@@ -99,7 +101,7 @@ class HostRun:
         def noised(y_0: Tensor, eps: Tensor) -> Tensor:
             return self.model.model_sampling.noise_scaling(sigma, eps, y_0)
 
-        return HostStep(max(reached - 1, 0), level, noised)
+        return HostStep(max(reached - 1, 0), level, noised, gone_back)
 
 
 class HostGuideRun(Protocol):
@@ -241,12 +243,17 @@ class _StandIn:
         self._denoiser = denoiser
         self._run = run
         self._guidance = guidance
+        self._gone_back = 0
+
+    def go_back(self, steps: int) -> None:
+        """Told by a sampler that takes the last steps again: they are new visits."""
+        self._gone_back += steps
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._denoiser, name)
 
     def __call__(self, x: Tensor, sigma: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        step = self._run.step(sigma)
+        step = self._run.step(sigma, self._gone_back)
         refined = self._guidance.state(x, step)
         if self._run.keeps_state and refined is not x:
             # In place: the sampler's next step starts from this tensor.

@@ -130,7 +130,8 @@ class HostILVRRun:
         targets = []
         for p in self._in_state:
             if weight := p.range.weight(step):
-                eps = self._noise[p.condition.noise](step.index, x_t.shape)
+                held = self._noise[p.condition.noise]
+                eps = held(step.index, x_t.shape, step.gone_back)
                 targets.append(p.target(weight, step.noised(p.y_0, eps.to(x_t))))
         return merge(x_t, targets)
 

@@ -25,7 +25,7 @@ SIDE = 16
 
 @dataclass(frozen=True)
 class ExactConfig:
-    """What :class:`ilvr_latent.sampling.DenoiserConfig` asks for."""
+    """What :class:`ilvr_latent.denoiser.DenoiserConfig` asks for."""
 
     image_size: int = SIDE
     image_channels: int = 3
@@ -140,6 +140,10 @@ class CountedNoise:
 
     def reference(self, i: int, shape: Sequence[int]) -> Tensor:
         self.asked.append(("reference", i))
+        return self._draw(shape)
+
+    def jump(self, i: int, shape: Sequence[int]) -> Tensor:
+        self.asked.append(("jump", i))
         return self._draw(shape)
 
 

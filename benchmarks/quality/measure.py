@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ilvr_latent import LowPass
 from ilvr_latent.metrics.distribution import Distances, distances
-from ilvr_latent.metrics.domain import Domain
+from ilvr_latent.metrics.domain import Domain, pooled_features
 from ilvr_latent.metrics.network import FeatureNetwork
 from ilvr_latent.metrics.perceptual import diversity, low_pass_residual
 from ilvr_latent.spectrum import frequencies, radial_power_spectrum
@@ -56,15 +56,9 @@ class Sampled:
     domain: Domain
 
     @cached_property
-    def levels(self) -> list[list[Tensor]]:
-        """The network's maps of the samples of each reference."""
-        with torch.inference_mode():
-            return [self.network.levels(x) for x in self.pictures]
-
-    @cached_property
     def distances(self) -> list[Distances]:
         """From the domain: of all pictures, then without those of each reference."""
-        z = [self.network.pooled(levels) for levels in self.levels]
+        z = [pooled_features(self.network, x) for x in self.pictures]
         kept = [z, *(z[:r] + z[r + 1 :] for r in range(len(z)))]
         return [distances(torch.cat(of_some), self.domain.features) for of_some in kept]
 
@@ -125,7 +119,7 @@ def measured(row: Sampled, baseline: Sampled, references: Tensor) -> Measured:
         ratio=Estimate.of([own.fid / other.fid for own, other in pairs]),
         kid=row.distances[0].kid,
         more_kid=Estimate.of([own.kid - other.kid for own, other in pairs]),
-        diversity=sum(map(diversity, row.levels)) / len(row.levels),
+        diversity=sum(diversity(row.network, x) for x in row.pictures) / len(row.pictures),
         residual=low_pass_residual(row.pictures.flatten(0, 1), _repeated(references, row), FACTOR)
         .mean()
         .item(),

@@ -16,11 +16,10 @@ from torch import Tensor
 from ..axis import Axis, Reader, check_apart, one_of, parse_axis
 from ..files import output_folder
 from ..images import find_one_image, fit_to, save_png, to_images, to_tensor
-from ..lowpass import LowPass
 from ..sheet import grid_sheet
 from . import settings
 from .common import output_png, progress, report
-from .pictures import PictureMaker, load_maker
+from .pictures import PictureMaker, load_maker, matched_part
 from .settings import Settings, check_counts, written
 
 HELP = "Sample one reference over any two settings: a labelled sheet."
@@ -30,7 +29,7 @@ EXAMPLE = (
 # What may vary: every option that a loaded model can be asked again with.
 AXES = (
     *("factor", "start", "end", "weight", "seed", "sampler", "steps", "eta", "variance"),
-    *("kernel", "space", "reference_noise", "class_label"),
+    *("kernel", "space", "reference_noise", "class_label", "jump_length", "jump_n_sample"),
     *("prompt", "negative_prompt", "guidance_scale", "strength", "scheduler"),
 )
 SMALLEST_CELL, LARGEST_CELL = 128, 256
@@ -170,17 +169,19 @@ def _sheet(
     }
     if columns.name not in ("factor", "kernel"):
         firsts = [cell.settings for cell in cells if cell.column == 0]
-        leading["matched"] = _matched(firsts, reference, maker.cell)
+        leading["matched"] = _matched(firsts, reference, maker)
     side = min(max(*maker.size, SMALLEST_CELL), LARGEST_CELL)
     return grid_sheet(rows, columns, pictures, leading, cell=side)
 
 
-def _matched(firsts: list[Settings], reference: Tensor, cell: int) -> list[Image.Image | None]:
+def _matched(
+    firsts: list[Settings], reference: Tensor, maker: PictureMaker
+) -> list[Image.Image | None]:
     """The low-pass of each row; nothing where it is that of the row above."""
     shown: list[Image.Image | None] = []
     before = None
     for chosen in firsts:
-        this = chosen.factor * cell, chosen.kernel
-        shown.append(None if this == before else to_images(LowPass(*this)(reference))[0])
+        this = chosen.factor, chosen.kernel
+        shown.append(None if this == before else matched_part(maker, reference, *this)[0])
         before = this
     return shown

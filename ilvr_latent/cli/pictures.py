@@ -15,7 +15,8 @@ from ..embedded import PIXEL_MODEL
 from ..errors import InputError
 from ..guide import Guide
 from ..ilvr import ILVR
-from ..images import to_images
+from ..images import fit_to, read_image, to_images, to_tensor
+from ..lowpass import Kernel, LowPass
 from ..noise import SeededNoise
 from ..reference import Reference
 from ..sampling import check_sampler, checked_variance, labels_for, sample_with
@@ -36,6 +37,8 @@ class PictureMaker(Protocol):
     """Pixels to one unit of N."""
     timesteps: int
     """Of the forward process."""
+    mask: Tensor | None
+    """Where references are matched, (1, 1, H, W) in [0, 1] at the size of the pictures."""
 
     def calls(self, settings: Settings) -> int:
         """Steps of progress for a batch."""
@@ -73,15 +76,30 @@ def load_maker(options: argparse.Namespace) -> PictureMaker:
     """The model that the options name; a command checks them first.
 
     Raises:
-        InputError: it cannot be loaded.
+        InputError: it cannot be loaded, or the mask cannot be read.
     """
     device = choose_device(options.device)
+    mask = None if options.mask is None else read_image(options.mask).convert("L")
+    maker: PictureMaker
     if options.pipeline is None:
         options.model = options.model or "embedded"
-        return ADMPictures(options, device)
-    from .pipeline_pictures import PipelinePictures
+        maker = ADMPictures(options, device)
+    else:
+        from .pipeline_pictures import PipelinePictures
 
-    return PipelinePictures(options, device)
+        maker = PipelinePictures(options, device)
+    if mask is not None:
+        fitted = fit_to(mask.convert("RGB"), maker.size, options.fit)
+        maker.mask = (to_tensor(fitted)[:, :1] + 1) / 2
+    return maker
+
+
+def matched_part(
+    maker: PictureMaker, references: Tensor, factor: float, kernel: Kernel
+) -> list[Image.Image]:
+    """What samples are held to: the low-pass of each reference, grey where the mask is black."""
+    low = LowPass(factor * maker.cell, kernel)(references)
+    return to_images(low if maker.mask is None else low * maker.mask)
 
 
 def parse_flags(pairs: Sequence[str]) -> dict[str, str]:
@@ -108,10 +126,12 @@ class ADMPictures:
         config = self._model.config
         self.size = config.image_size, config.image_size
         self.timesteps = config.diffusion_steps
+        self.mask: Tensor | None = None
 
     def calls(self, settings: Settings) -> int:
         """See :class:`PictureMaker`."""
-        return len(self._schedule(settings))
+        steps = len(self._schedule(settings))
+        return steps if settings.resampling is None else settings.resampling.calls(steps)
 
     def check(self, references: Tensor, settings: Settings) -> None:
         """See :class:`PictureMaker`."""
@@ -119,7 +139,8 @@ class ADMPictures:
         check_sampler(settings.sampler, settings.eta)
         checked_variance(config, settings.variance)
         labels_for(config, settings.class_label, 1, self._model.device)
-        settings.reference(references).matched_steps(self._schedule(settings))
+        settings.reference(references, self.mask).matched_steps(self._schedule(settings))
+        self.calls(settings)
 
     def _schedule(self, settings: Settings) -> Schedule:
         config = self._model.config
@@ -134,7 +155,7 @@ class ADMPictures:
         watch: Watch | None = None,
     ) -> list[Image.Image]:
         """See :class:`PictureMaker`."""
-        model, reference = self._model, settings.reference(references)
+        model, reference = self._model, settings.reference(references, self.mask)
         guide: Guide = ILVR(
             reference,
             space=settings.space,
@@ -149,6 +170,7 @@ class ADMPictures:
             eta=settings.eta,
             variance=settings.variance,
             class_labels=labels_for(model.config, settings.class_label, len(seeds), model.device),
+            resampling=settings.resampling,
             noise=SeededNoise(list(seeds), model.device),
             callback=lambda step, x: advance(),
         )

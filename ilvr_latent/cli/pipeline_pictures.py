@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -51,6 +52,7 @@ class PipelinePictures:
         self.cell = int(getattr(pipe, "vae_scale_factor", 8))
         self.timesteps = int(pipe.scheduler.config.num_train_timesteps)
         self._from_noise, self._own_scheduler = pipe, pipe.scheduler
+        self.mask: Tensor | None = None
         self._encoded: tuple[Tensor, Tensor] | None = None
         self._read: set[str] = set()
 
@@ -66,7 +68,7 @@ class PipelinePictures:
         """See :class:`.pictures.PictureMaker`."""
         pipe = self._pipe(settings)
         _call_settings(pipe, settings, self.size)
-        reference = settings.reference(self._latents(references))
+        reference = self._reference(references, settings)
         self._callback(pipe, reference, settings, [0], None)
         _check_window(pipe, reference, settings)
         for what in ("prompt", "negative_prompt"):
@@ -93,6 +95,12 @@ class PipelinePictures:
         if self._encoded is None or self._encoded[0] is not references:
             self._encoded = references, encode_reference(self._from_noise, references)
         return self._encoded[1]
+
+    def _reference(self, references: Tensor, settings: Settings) -> Reference:
+        latents, mask = self._latents(references), self.mask
+        if mask is not None:
+            mask = F.interpolate(mask, latents.shape[-2:], mode="area")
+        return settings.reference(latents, mask)
 
     def _callback(
         self,
@@ -129,7 +137,7 @@ class PipelinePictures:
             arguments["image"] = to_images(references.expand(len(seeds), -1, -1, -1))
         # On the CPU, as diffusers advises: the same picture on every device.
         arguments["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
-        reference = settings.reference(self._latents(references))
+        reference = self._reference(references, settings)
         with self._callback(pipe, reference, settings, seeds, watch):
             made: list[Image.Image] = pipe(**arguments).images
         advance()

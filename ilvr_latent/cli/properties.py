@@ -16,6 +16,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from ..denoiser import Denoiser
 from ..embedded import REFERENCES, load_embedded
 from ..files import output_folder
 from ..images import fit_to, read_image, save_png, to_images, to_tensor
@@ -24,7 +25,7 @@ from ..metrics.perceptual import low_pass_residual
 from ..plot import BLUE, INK
 from ..recipes import vary_factor, vary_range
 from ..reference import Reference
-from ..sampling import Denoiser, sample
+from ..sampling import sample
 from ..sheet import Column, contact_sheet
 from .common import Advance, choose_device, choose_dtype, progress
 from .settings import check_counts

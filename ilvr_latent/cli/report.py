@@ -13,13 +13,12 @@ from torch import Tensor
 from ..errors import InputError
 from ..files import written_whole
 from ..images import find_one_image, fit_to, save_png, to_images, to_tensor
-from ..lowpass import LowPass
 from ..recorder import Recorder, Recording
 from ..report import below, figure
 from ..sheet import Column, contact_sheet
 from . import settings
 from .common import Advance, output_png, progress, report
-from .pictures import PictureMaker, load_maker
+from .pictures import PictureMaker, load_maker, matched_part
 from .settings import Settings, check_counts, written
 
 HELP = (
@@ -63,8 +62,8 @@ def run(options: argparse.Namespace) -> None:
         pictures, recording = _recorded(maker, reference, chosen, seeds, advance)
         plain, without = _recorded(maker, reference, off, seeds, advance)
 
-    lowpass = LowPass(chosen.factor * maker.cell, chosen.kernel)
-    shown = [to_images(reference)[0], to_images(lowpass(reference))[0], plain[0], pictures[0]]
+    held_to = matched_part(maker, reference, chosen.factor, chosen.kernel)
+    shown = [to_images(reference)[0], held_to[0], plain[0], pictures[0]]
     heads = [Column(label) for label in ("reference", "matched", "without ILVR", "with ILVR")]
     plots = figure(recording, without, unit="pixel" if maker.cell == 1 else "latent cell")
     sheet = below([contact_sheet([shown], heads, cell=CELL), plots])

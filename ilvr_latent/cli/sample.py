@@ -20,7 +20,7 @@ from ..recipes import RECIPES
 from ..sheet import Column, contact_sheet
 from . import settings
 from .common import progress, report
-from .pictures import load_maker
+from .pictures import PictureMaker, load_maker, matched_part
 from .settings import Settings, check_counts, take_range, written
 
 HELP = "Make pictures that keep a reference's layout and colours (ILVR)."
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
                 name = f"{names[job.reference]}_N{job.factor:g}_seed{options.seed + job.k}.png"
                 save_png(picture, options.output / name, _settings(options, paths, job))
                 files.append(str(options.output / name))
-    sheets = _write_sheets(options, references, names, made, maker.cell)
+    sheets = _write_sheets(options, references, names, made, maker)
     report(
         options.json,
         {"files": files, "sheets": sheets, "settings": _settings(options, paths, None)},
@@ -141,7 +141,7 @@ def _write_sheets(
     references: Tensor,
     names: Sequence[str],
     made: dict[Job, Image.Image],
-    cell: int,
+    maker: PictureMaker,
 ) -> list[str]:
     """Contact sheets of reference, low-pass and samples, a row for each reference."""
     columns = [Column("reference")]
@@ -155,8 +155,7 @@ def _write_sheets(
     for r in range(len(names)):
         row: list[Image.Image | None] = list(to_images(references[r : r + 1]))
         for factor in options.factor:
-            lowpass = LowPass(factor * cell, options.kernel)
-            row += to_images(lowpass(references[r : r + 1]))
+            row += matched_part(maker, references[r : r + 1], factor, options.kernel)
             row += [made[Job(r, factor, k)] for k in range(options.samples)]
         rows.append(row)
     written = []

@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..ilvr import Space
 from ..images import Fit
 from ..lowpass import Kernel
+from ..methods.repaint import Resampling
 from ..noise import ReferenceNoise
 from ..recipes import Recipe
 from ..reference import Reference
@@ -30,6 +31,7 @@ PIPELINE_OPTIONS = (
 )
 ADM_DEFAULTS: dict[str, object] = {
     "model": None, "flag": [], "class_label": None, "variance": "auto", "sampler": "ddpm",
+    "jump_length": None, "jump_n_sample": None,
 }  # fmt: skip
 
 
@@ -68,7 +70,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--dtype", choices=("auto", *DTYPES), default="auto")
     add("--json", action="store_true", help="print one JSON object")
+    _add_inpainting_arguments(parser)
     _add_pipeline_arguments(parser)
+
+
+def _add_inpainting_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("inpainting").add_argument
+    mask_help = "a picture: white follows the reference, black is free, grey in part; fitted alike"
+    add("--mask", metavar="PATH", help=mask_help)
+    length_help = "RePaint's jumps: go back so many steps (10) and sample them again"
+    add("--jump-length", type=int, metavar="J", help=length_help)
+    times_help = "and take them so often in all (10); 1, or neither option, is without jumps"
+    add("--jump-n-sample", type=int, metavar="R", help=times_help)
 
 
 def _add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +124,7 @@ def take_range(recipe: Recipe, options: argparse.Namespace) -> None:
     Raises:
         InputError: the recipe needs a mask and there is none.
     """
-    if recipe.masked and getattr(options, "mask", None) is None:
+    if recipe.masked and options.mask is None:
         raise InputError(
             f"The recipe {recipe.name!r} needs to know what is kept; give it with --mask."
         )
@@ -151,6 +164,17 @@ def chosen_window(options: argparse.Namespace) -> Window:
     return Window(**fraction)
 
 
+def chosen_resampling(options: argparse.Namespace) -> Resampling | None:
+    """RePaint's jumps; what is not given of them is as in the paper.
+
+    Raises:
+        InputError: a number is below 1.
+    """
+    names = ("jump_length", "jump_n_sample")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return Resampling(**given) if given else None
+
+
 @dataclass(frozen=True)
 class Settings:
     """How one picture is made, but for the reference and the seed: equal ones share a batch.
@@ -174,6 +198,7 @@ class Settings:
     guidance_scale: float | None
     strength: float | None
     scheduler: str | None
+    resampling: Resampling | None
 
     @classmethod
     def of(cls, options: argparse.Namespace, factor: float) -> Settings:
@@ -191,17 +216,23 @@ class Settings:
             "factor": factor,
             "window": chosen_window(options),
             "weight": parse_weight(options.weight),
+            "resampling": chosen_resampling(options),
         }
         return cls(**as_given | dict.fromkeys(automatic) | read)
 
-    def reference(self, image: Tensor) -> Reference:
+    def reference(self, image: Tensor, mask: Tensor | None) -> Reference:
         """A picture or latent (B, C, H, W), matched as these settings say.
 
         Raises:
-            InputError: the factor or the weight cannot be used.
+            InputError: the factor or the weight cannot be used, or the mask is black.
         """
         return Reference(
-            image, self.factor, window=self.window, weight=self.weight, kernel=self.kernel
+            image,
+            self.factor,
+            window=self.window,
+            weight=self.weight,
+            mask=mask,
+            kernel=self.kernel,
         )
 
 
@@ -210,15 +241,16 @@ _FIELDS = dataclasses.fields(Settings)
 
 def written(options: argparse.Namespace) -> dict[str, object]:
     """What is written into a picture of how it was made, but for reference, factor and seed."""
-    kept = ["fit", "kernel", "steps", "space", "reference_noise"]
+    kept = ["fit", "mask", "kernel", "steps", "space", "reference_noise"]
     if options.pipeline is None:
         kept += ["model", "flag", "sampler", "eta", "variance", "class_label"]
     else:
         kept += ["pipeline", *PIPELINE_OPTIONS]
-    weight = parse_weight(options.weight)
+    weight, resampling = parse_weight(options.weight), chosen_resampling(options)
     return {
         "ilvr": __version__,
         **{name: getattr(options, name) for name in kept},
         "weight": weight if isinstance(weight, float) else str(weight),
         "window": dataclasses.asdict(chosen_window(options)),
+        **({} if resampling is None else dataclasses.asdict(resampling)),
     }

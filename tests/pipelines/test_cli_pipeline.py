@@ -206,3 +206,46 @@ def test_a_lora_without_peft_says_what_to_install(
     status, _, err = sample("--lora", tmp_path / "lora.safetensors")
     assert status == 2
     assert "pip install peft" in err
+
+
+def test_a_mask_holds_its_part_of_the_latent(
+    sample: Command, reference: Path, folder: Path, tmp_path: Path
+) -> None:
+    """The left half, and the column of cells that the edge goes through by half."""
+    import torch
+
+    from ilvr_latent.cli.settings import Settings
+
+    mask = tmp_path / "mask.png"
+    picture = Image.new("L", (32, 32))
+    picture.paste(255, (0, 0, 12, 32))
+    picture.save(mask)
+    seen: list[Any] = []
+    original = Settings.reference
+
+    def spy(self: Settings, image: torch.Tensor, part: torch.Tensor | None) -> Any:
+        seen.append(part)
+        return original(self, image, part)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Settings, "reference", spy)
+        outs = []
+        for options in ((), ("--mask", mask), ("--mask", mask, "--weight", 0)):
+            status, _, err = sample(*options, "--fit", "stretch")
+            assert (status, err) == (0, "")
+            outs.append(pixels(tmp_path / "out" / "a_N4_seed0.png"))
+    assert seen[0] is None
+    part = seen[-1]
+    assert part.shape[-2:] != (32, 32)
+    assert float(part.mean()) == pytest.approx(12 / 32)
+    assert len({out.tobytes() for out in outs}) == 3
+    record = json.loads(Image.open(tmp_path / "out" / "a_N4_seed0.png").info["ilvr"])
+    assert record["mask"] == str(mask)
+
+
+def test_jumps_are_refused_with_a_pipeline(sample: Command) -> None:
+    for option in ("--jump-length", "--jump-n-sample"):
+        status, out, err = sample(option, 3)
+        assert (status, out) == (2, "")
+        assert err.count("\n") == 1
+        assert option in err

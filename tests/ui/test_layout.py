@@ -29,6 +29,7 @@ CROSSINGS = {
     "two-references": 0,
     "masked-region": 2,
     "report": 2,
+    "inpainting": 2,
 }
 
 

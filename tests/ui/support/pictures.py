@@ -34,6 +34,7 @@ NODES = {
     "ILVRLowPassPreview": ("first-steps", ("ILVRLowPassPreview", "PreviewImage")),
     "ILVREmptyPixels": ("two-references", ("ILVRADMConditioning", "ILVREmptyPixels", "KSampler")),
     "ILVRADMSampler": ("adm-paper-settings", ("ILVRADMSchedule", "SamplerCustom")),
+    "ILVRResample": ("inpainting", ("ILVRADMSampler", "ILVRResample", "ILVRADMSchedule")),
 }
 # Help page: the workflow, and what stands under its reference and results.
 STRIPS = {
