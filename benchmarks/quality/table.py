@@ -23,7 +23,7 @@ HEADINGS = (
     *("sampler", "matching", "calls", "FID", "FID / baseline", "KID x 1000"),
     *("KID - baseline", "diversity", "low-pass residual", "fine", "contrast"),
 )
-PLOT = 560, 340
+PLOT = 620, 340
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 # Samplers of the plot; what a plot shows is matched on the state.
 COLOURS: dict[str, Colour] = {
