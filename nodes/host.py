@@ -25,8 +25,11 @@ from ..ilvr_latent import InputError
 
 SAMPLER_SAMPLE = comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE
 KEY = "ilvr"
-# These compute with a copy of the state that they give to the network, and drop that copy.
+# These compute with a copy of the state that they give to the network, and drop that copy, ...
 DROP_THE_STATE = frozenset({"sample_unipc", "sample_unipc_bh2", "sample_sa_solver"})
+# ... and these take a slope at a trial state: what is changed there by a share of sigma_{i+1} is in
+# the next state by the same share of sigma_i, which is too much where the levels lie far apart.
+SLOPE_AT_A_TRIAL_STATE = frozenset({"sample_heun", "sample_dpm_2", "sample_dpm_2_ancestral"})
 
 # Where a run keeps what looks at its predictions, and what that is.
 POST_CFG = "sampler_post_cfg_function"
@@ -61,7 +64,7 @@ class HostRun:
         shape: of the latent.
         device: where the state lives.
         seed: of the sampler.
-        keeps_state: the sampler goes on with the state that it gave to the network.
+        keeps_state: the sampler goes on, soundly, with the state that it gave to the network.
         denoise_mask: 1 where the picture may change, or ``None``.
         model: the host's ``BaseModel``.
         post_cfg: what looks at each prediction before the sampler does; the sampler may add to it.
@@ -190,7 +193,8 @@ class _GuidedSampling:
             shape=noise.shape,
             device=noise.device,
             seed=extra_args.get("seed") or 0,
-            keeps_state=getattr(function, "__name__", "") not in DROP_THE_STATE,
+            keeps_state=getattr(function, "__name__", "")
+            not in DROP_THE_STATE | SLOPE_AT_A_TRIAL_STATE,
             denoise_mask=denoise_mask,
             model=guider.inner_model,
             post_cfg=extra_args.get("model_options", {}).get(POST_CFG, ()),

@@ -110,7 +110,7 @@ class HostILVRRun:
         self._in_state = [p for p in placed if p.condition.space == "state"]
         self._in_prediction = [p for p in placed if p.condition.space == "prediction"]
         if not run.keeps_state:
-            # The match of the state would be lost, so the prediction carries it on.
+            # The match of the state would be lost or do harm, so the prediction carries it on.
             self._in_prediction = placed
         self._noise = {
             kind: HeldNoise(

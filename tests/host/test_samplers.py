@@ -66,3 +66,22 @@ def test_weight_zero_is_no_node(pack: ModuleType, form: str, sampler_name: str) 
     model, reference = mixture.mixture(form), mixture.draw(4)
     off = with_reference(pack, model, reference, weight=0.0)
     assert torch.equal(mixture.sampled(off, sampler_name), mixture.sampled(model, sampler_name))
+
+
+def test_levels_may_lie_far_apart(pack: ModuleType) -> None:
+    """dpm_2 takes a slope at a trial state; this model's levels begin at 20,000, 500, 250."""
+    import comfy.sample
+
+    generator = torch.Generator().manual_seed(0)
+    reference = torch.rand(1, 3, 8, 8, generator=generator).repeat_interleave(8, 2) * 2 - 1
+    reference = reference.repeat_interleave(8, 3)
+    adm = pack.nodes.adm
+    model, _ = adm.ILVRLoadADM.execute(adm.EMBEDDED).args
+    prompts = adm.ILVRADMConditioning.execute(-1).args
+    model = with_reference(pack, model, reference, factor=8, end_percent=0.5)
+    x = comfy.sample.sample(
+        model, torch.randn(reference.shape, generator=generator), 10, 1.0, "dpm_2", "normal",
+        *prompts, torch.zeros_like(reference), seed=0, disable_pbar=True,
+    )  # fmt: skip
+    phi = pack.ilvr_latent.LowPass(8)
+    assert (phi(x) - phi(reference)).square().mean().sqrt() < 0.25
