@@ -29,7 +29,9 @@ KEY = "ilvr"
 DROP_THE_STATE = frozenset({"sample_unipc", "sample_unipc_bh2", "sample_sa_solver"})
 # ... and these take a slope at a trial state: what is changed there by a share of sigma_{i+1} is in
 # the next state by the same share of sigma_i, which is too much where the levels lie far apart.
-SLOPE_AT_A_TRIAL_STATE = frozenset({"sample_heun", "sample_dpm_2", "sample_dpm_2_ancestral"})
+SLOPE_AT_A_TRIAL_STATE = frozenset(
+    {"sample_heun", "sample_dpm_2", "sample_dpm_2_ancestral", "dpm_fast_function"}
+)
 
 # Where a run keeps what looks at its predictions, and what that is.
 POST_CFG = "sampler_post_cfg_function"
