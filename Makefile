@@ -24,7 +24,7 @@ GRID := $(VENV)/bin/ilvr grid --pipeline embedded --prompt "cat face" --steps 20
     --reference ilvr_latent/assets/references/noto_apple.png
 IMAGES := docs/images
 REFERENCES := ilvr_latent/assets/references
-SAMPLE := $(VENV)/bin/ilvr sample --steps 25
+SAMPLE := $(VENV)/bin/ilvr sample
 SHEETS := build/gallery
 
 gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
@@ -33,10 +33,14 @@ gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
 	$(GRID) --rows space=state,prediction --columns steps=5,10,20,50 --factor 2 --end 0.7 \
 	    --output $(IMAGES)/choosing-space-steps.png
 	$(GRID) --rows factor=1,2 --columns weight=1,0.5,0.2,0.1 --end 0.8 --output $(IMAGES)/choosing-weight.png
+	$(VENV)/bin/ilvr grid --reference $(REFERENCES)/scribble_apple.png --rows factor=2,4,8 --columns end=1,0.5,0.25 \
+	    --steps 20 --output $(IMAGES)/grid.png
+	$(VENV)/bin/ilvr report --reference $(REFERENCES)/scribble_apple.png --factor 4 --end 0.7 --steps 25 --samples 4 \
+	    --output $(IMAGES)/report.png && rm $(IMAGES)/report.json
 	$(VENV)/bin/python -m benchmarks.quality failures --output $(IMAGES)/failure-modes.png
 	$(VENV)/bin/ilvr properties --output $(IMAGES)
 	$(VENV)/bin/ilvr grid --reference ilvr_latent/assets/references/noto_apple.png \
-	    --mask $(IMAGES)/inpainting-mask.png --steps 25 --jump-length 5 \
+	    --mask $(IMAGES)/inpainting-mask.png --steps 25 --sampler ddpm --jump-length 5 \
 	    --rows factor=1,2,4 --columns jump_n_sample=1,4 --output $(IMAGES)/inpainting.png
 	$(MAKE) recipes
 
@@ -49,13 +53,13 @@ recipes: $(VENV)/.runtime  ## The figures of docs/gallery.md
 	$(SAMPLE) --recipe edit-scribble --samples 3 --seed 1 --output $(SHEETS)/edit --reference $(SHEETS)/painted.png
 	$(SAMPLE) --recipe vary-factor --output $(SHEETS)/factors \
 	    --reference $(addprefix $(REFERENCES)/,noto_frog.png scribble_car.png)
-	$(SAMPLE) --pipeline embedded --prompt "smiling face" --guidance-scale 4 --end 0.7 \
+	$(SAMPLE) --pipeline embedded --steps 25 --prompt "smiling face" --guidance-scale 4 --end 0.7 \
 	    --recipe vary-factor --output $(SHEETS)/latent \
 	    --reference $(addprefix $(REFERENCES)/,scribble_smiley.png noto_pumpkin.png)
 	for name in translate paint edit factors latent; do \
 	    cp $(SHEETS)/$$name/sheet.png $(IMAGES)/gallery-$$name.png || exit 1; done
 	$(VENV)/bin/ilvr grid --reference $(REFERENCES)/noto_pumpkin.png --rows factor=4,8 \
-	    --columns end=1,0.75,0.5,0.25 --steps 25 --output $(IMAGES)/gallery-ranges.png
+	    --columns end=1,0.75,0.5,0.25 --output $(IMAGES)/gallery-ranges.png
 
 test: $(VENV)/.dev  ## Unit and parity tests
 	$(VENV)/bin/python -m pytest

@@ -136,7 +136,8 @@ class ADMPictures:
     def check(self, references: Tensor, settings: Settings) -> None:
         """See :class:`PictureMaker`."""
         config = self._model.config
-        check_sampler(settings.sampler, settings.eta)
+        sampler, eta, _ = settings.reverse(len(self._schedule(settings)))
+        check_sampler(sampler, eta)
         checked_variance(config, settings.variance)
         labels_for(config, settings.class_label, 1, self._model.device)
         settings.reference(references, self.mask).matched_steps(self._schedule(settings))
@@ -156,18 +157,15 @@ class ADMPictures:
     ) -> list[Image.Image]:
         """See :class:`PictureMaker`."""
         model, reference = self._model, settings.reference(references, self.mask)
-        guide: Guide = ILVR(
-            reference,
-            space=settings.space,
-            reference_noise=settings.reference_noise or "fresh",
-        )
+        sampler, eta, noise = settings.reverse(len(self._schedule(settings)))
+        guide: Guide = ILVR(reference, space=settings.space, reference_noise=noise)
         x = sample_with(
             model,
             guide if watch is None else watch(guide, reference),
             shape=(len(seeds), *references.shape[1:]),
             steps=settings.steps,
-            sampler=settings.sampler,
-            eta=settings.eta,
+            sampler=sampler,
+            eta=eta,
             variance=settings.variance,
             class_labels=labels_for(model.config, settings.class_label, len(seeds), model.device),
             resampling=settings.resampling,

@@ -24,13 +24,15 @@ from ..window import Window
 from .common import DTYPES
 
 Sampler = Literal["ddpm", "ddim"]
+# From so many on, DDPM is as good as with 250; with fewer, DDIM is nearer to that (docs/steps.md).
+FEW_STEPS = 50
 # Options of one kind of model; those of the other refuse them.
 PIPELINE_OPTIONS = (
     *("prompt", "negative_prompt", "guidance_scale", "strength"),
     *("scheduler", "lora", "height", "width"),
 )
 ADM_DEFAULTS: dict[str, object] = {
-    "model": None, "flag": [], "class_label": None, "variance": "auto", "sampler": "ddpm",
+    "model": None, "flag": [], "class_label": None, "variance": "auto", "sampler": "auto",
     "jump_length": None, "jump_n_sample": None,
 }  # fmt: skip
 
@@ -57,12 +59,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--step-range", nargs=2, type=int, metavar=("FIRST", "LAST"), help=step_help
     )
     add("--steps", default="50", help="network calls: 50, ddim25, or 10,10,5")
-    add("--sampler", choices=get_args(Sampler), default="ddpm")
-    add("--eta", type=float, default=1.0, help="noise of ddim, 0 to 1")
+    sampler_help = (
+        f"auto: from {FEW_STEPS} steps on ddpm (the paper); below, ddim with eta 0 and hybrid "
+        "noise, which are better there"
+    )
+    add("--sampler", choices=("auto", *get_args(Sampler)), default="auto", help=sampler_help)
+    add("--eta", type=float, help="noise of ddim, 0 to 1 (default)")
     variances = ("auto", *get_args(Variance))
     add("--variance", choices=variances, default="auto", help="of ddpm; auto: learned if it can")
     add("--space", choices=get_args(Space), default="state", help="what is matched")
-    noise_help = "of the reference; auto: fresh (the paper), and hybrid with --pipeline"
+    noise_help = "of the reference; auto: fresh (the paper), or hybrid (--pipeline, few steps)"
     noises = ("auto", *get_args(ReferenceNoise))
     add("--reference-noise", choices=noises, default="auto", help=noise_help)
     add("--batch-size", type=int, default=8, metavar="B", help="pictures at a time")
@@ -189,8 +195,8 @@ class Settings:
     space: Space
     reference_noise: ReferenceNoise | None
     steps: str
-    sampler: Sampler
-    eta: float
+    sampler: Sampler | None
+    eta: float | None
     variance: Variance | None
     class_label: int | None
     prompt: str | None
@@ -219,6 +225,19 @@ class Settings:
             "resampling": chosen_resampling(options),
         }
         return cls(**as_given | dict.fromkeys(automatic) | read)
+
+    def reverse(self, steps: int) -> tuple[Sampler, float, ReferenceNoise]:
+        """Sampler, eta and noise of the reference, where they were left open: by docs/steps.md.
+
+        Args:
+            steps: of the schedule.
+        """
+        # These say which sampler is meant.
+        few = steps < FEW_STEPS and self.variance is None
+        quick = self.sampler is None and (few or self.eta is not None)
+        eta = (0.0 if quick else 1.0) if self.eta is None else self.eta
+        noise = self.reference_noise or ("hybrid" if quick else "fresh")
+        return self.sampler or ("ddim" if quick else "ddpm"), eta, noise
 
     def reference(self, image: Tensor, mask: Tensor | None) -> Reference:
         """A picture or latent (B, C, H, W), matched as these settings say.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from ilvr_latent import LowPass, Reference, load_adm, sample
+from ilvr_latent.cli import settings
 from ilvr_latent.images import fit_to, read_image, to_images, to_tensor
 
 if TYPE_CHECKING:
@@ -50,6 +52,27 @@ def test_a_picture_for_each_reference_factor_and_seed_and_a_sheet(
     with Image.open(output / "sheet.png") as sheet:
         assert sheet.width > 7 * 128  # the reference, then for each factor its low-pass and two
         assert sheet.height > 3 * 128
+
+
+@pytest.mark.parametrize(
+    ("arguments", "steps", "chosen"),
+    [
+        ("", 50, ("ddpm", 1.0, "fresh")),
+        ("", 20, ("ddim", 0.0, "hybrid")),
+        ("--reference-noise fixed", 20, ("ddim", 0.0, "fixed")),
+        ("--variance fixed_large", 20, ("ddpm", 1.0, "fresh")),
+        ("--eta 0.5", 50, ("ddim", 0.5, "hybrid")),
+        ("--sampler ddpm", 20, ("ddpm", 1.0, "fresh")),
+        ("--sampler ddim", 20, ("ddim", 1.0, "fresh")),
+    ],
+)
+def test_few_steps_take_the_sampler_that_is_good_at_them(
+    arguments: str, steps: int, chosen: tuple[str, float, str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    settings.add_arguments(parser)
+    options = parser.parse_args(arguments.split())
+    assert settings.Settings.of(options, 4).reverse(steps) == chosen
 
 
 def test_a_weight_that_changes_is_sampled_with_and_written_down(
