@@ -62,7 +62,7 @@ recipes: $(VENV)/.runtime  ## The figures of docs/gallery.md
 	    --columns end=1,0.75,0.5,0.25 --output $(IMAGES)/gallery-ranges.png
 
 test: $(VENV)/.dev  ## Unit and parity tests
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 # The nodes import the core relatively: they are checked as ComfyUI loads them, inside a package.
 lint: $(VENV)/.dev  ## Style, formatting and types

@@ -65,8 +65,11 @@ def test_a_workflow_lacks_nothing_but_its_model(
     (model,) = (m for node in workflow["nodes"] for m in node["properties"].get("models", []))
     page.evaluate(LOAD, workflow)
     page.get_by_text(model["name"]).first.wait_for(timeout=20000)
-    page.get_by_role("button", name="Download").first.wait_for(timeout=20000)
+    download = page.get_by_role("button", name="Download").first
+    download.wait_for(timeout=20000)
     page.keyboard.press("Escape")
+    # Else the next one's would not open.
+    download.wait_for(state="hidden", timeout=20000)
     assert page.evaluate(MISSING) == []
     prompt = page.evaluate("async () => (await window.app.graphToPrompt()).output")
     request = urllib.request.Request(

@@ -58,7 +58,10 @@ def test_at_factor_1_the_white_half_is_the_reference(
 def test_the_command_is_the_library(
     sampling: Command, output: Path, tiny_checkpoint: Callable[..., Path], square: Path, mask: Path
 ) -> None:
-    sampling("--reference", square, "--mask", mask, *JUMPS, "--samples", 1)
+    sampling(
+        *("--reference", square, "--mask", mask, *JUMPS),
+        *("--samples", 1, "--sampler", "ddpm"),
+    )
     part = (to_tensor(fit_to(read_image(mask), (16, 16)))[:, :1] + 1) / 2
     reference = Reference(to_tensor(read_image(square)), 4, mask=part)
     x = sample(
