@@ -74,10 +74,11 @@ def sample_with(
 
     x = noise.initial(shape).to(model.device, torch.float32)
     transition_of = transitions(schedule)
-    for step in moves:
-        if isinstance(step, Jump):
-            x = step(x)
+    for move in moves:
+        if isinstance(move, Jump):
+            x = move(x)
             continue
+        step = move
         transition = transition_of[step.index]
         if run is not None:
             x = run.state(x, step)

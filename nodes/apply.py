@@ -123,9 +123,9 @@ class ILVRApply(io.ComfyNode):
                     default="hybrid",
                     optional=True,
                     tooltip=(
-                        "Noise of the reference, for space = state. fresh (the paper) follows "
-                        "it best but looks flat if the range ends early, fixed keeps contrast "
-                        "but follows less, hybrid does both."
+                        "Noise of the reference, for space = state. fresh (the paper) is drawn "
+                        "anew at every step and follows it best, fixed is drawn once and leaves "
+                        "the model a little more room, hybrid goes from one to the other."
                     ),
                 ),
                 io.Combo.Input(
