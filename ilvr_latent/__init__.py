@@ -6,20 +6,21 @@
 """
 
 from .adm import ADMConfig, inspect_checkpoint, load_adm, save_adm
+from .diffusion.guide import Guide, GuideRun
+from .diffusion.noise import JumpNoise, NoiseSource, RecordedNoise, SeededNoise
+from .diffusion.resampling import Resampling
+from .diffusion.sampling import sample_with
+from .diffusion.schedule import Schedule, Step
 from .embedded import load_embedded
 from .errors import InputError
-from .guide import Guide, GuideRun
-from .ilvr import ILVR
-from .lowpass import LowPass, match
-from .methods.repaint import Resampling
-from .noise import JumpNoise, NoiseSource, RecordedNoise, SeededNoise
+from .guides.ilvr import ILVR
+from .guides.lowpass import LowPass, match
+from .guides.recorder import Recorder, Recording
+from .guides.reference import Reference
+from .guides.weight import WeightSchedule
+from .guides.window import Window
 from .recipes import RECIPES, Recipe, apply_recipe, vary_factor, vary_range
-from .recorder import Recorder, Recording
-from .reference import Reference
-from .sampling import sample, sample_with
-from .schedule import Schedule, Step
-from .weight import WeightSchedule
-from .window import Window
+from .sampling import sample
 
 __version__ = "0.1.0"
 

@@ -16,11 +16,11 @@ from typing import Any
 
 from torch import Tensor
 
-from .denoiser import Denoiser
+from .diffusion.denoiser import Denoiser
 from .errors import InputError
-from .reference import Reference
+from .guides.reference import Reference
+from .guides.window import Window
 from .sampling import sample
-from .window import Window
 
 # What the paper's N and its timesteps are counted in.
 SIDE, T = 256, 1000

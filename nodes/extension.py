@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from .adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
-from .adm_sampling import ILVRADMSampler, ILVRADMSchedule
-from .apply import ILVRApply
-from .demo import ILVRLoadDemo
 from .examples import install_examples
-from .grid import ILVRGrid
-from .reference import ILVRLowPassPreview, ILVRReferenceEncode
-from .report import ILVRRecord, ILVRReport
-from .resample import ILVRResample
+from .guides.apply import ILVRApply
+from .guides.resample import ILVRResample
+from .models.adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
+from .models.adm_sampling import ILVRADMSampler, ILVRADMSchedule
+from .models.demo import ILVRLoadDemo
+from .tools.grid import ILVRGrid
+from .tools.reference import ILVRLowPassPreview, ILVRReferenceEncode
+from .tools.report import ILVRRecord, ILVRReport
 
 
 class ILVRExtension(ComfyExtension):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..ilvr_latent import InputError
-from ..ilvr_latent.images import Fit
+from ..ilvr_latent.pictures.images import Fit
 
 
 def resized(x: Tensor, height: int, width: int) -> Tensor:

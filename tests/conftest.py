@@ -13,7 +13,7 @@ from hypothesis import settings
 from torch import Tensor
 
 from ilvr_latent import ADMConfig, LowPass, save_adm
-from ilvr_latent.schedule import alphas_cumprod
+from ilvr_latent.diffusion.schedule import alphas_cumprod
 
 settings.register_profile(
     "repeatable", derandomize=True, deadline=None, database=None, max_examples=30
@@ -25,7 +25,7 @@ SIDE = 16
 
 @dataclass(frozen=True)
 class ExactConfig:
-    """What :class:`ilvr_latent.denoiser.DenoiserConfig` asks for."""
+    """What :class:`ilvr_latent.diffusion.denoiser.DenoiserConfig` asks for."""
 
     image_size: int = SIDE
     image_channels: int = 3

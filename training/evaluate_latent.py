@@ -17,10 +17,10 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 from torch import Generator, Tensor
 
+from ilvr_latent.diffusion.schedule import alphas_cumprod
 from ilvr_latent.embedded import REFERENCES, load_embedded_pipeline
-from ilvr_latent.images import fit_to, read_image, save_png, to_images, to_tensor
-from ilvr_latent.schedule import alphas_cumprod
-from ilvr_latent.sheet import Column, contact_sheet
+from ilvr_latent.pictures.images import fit_to, read_image, save_png, to_images, to_tensor
+from ilvr_latent.pictures.sheet import Column, contact_sheet
 from training import captions, data
 from training.diffusion import noised, velocity
 from training.report import curve, nearest, resized

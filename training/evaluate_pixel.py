@@ -18,9 +18,9 @@ from torch import Generator, Tensor
 
 from ilvr_latent import load_embedded, sample
 from ilvr_latent.adm.unet import ADM
-from ilvr_latent.images import save_png, to_images
-from ilvr_latent.schedule import alphas_cumprod
-from ilvr_latent.sheet import Column, contact_sheet
+from ilvr_latent.diffusion.schedule import alphas_cumprod
+from ilvr_latent.pictures.images import save_png, to_images
+from ilvr_latent.pictures.sheet import Column, contact_sheet
 from training import data
 from training.diffusion import noised, velocity
 from training.report import curve, nearest, resized

@@ -14,7 +14,7 @@ from diffusers import UNet2DConditionModel
 from torch import Generator, Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from ilvr_latent.schedule import alphas_cumprod
+from ilvr_latent.diffusion.schedule import alphas_cumprod
 from training import captions, data, latents
 from training.diffusion import capped_weight, noised, velocity
 from training.loop import Recipe, options, train

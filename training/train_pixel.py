@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 
 from ilvr_latent.adm.config import ADMConfig
 from ilvr_latent.adm.unet import ADM, ADMUNet
-from ilvr_latent.schedule import alphas_cumprod
+from ilvr_latent.diffusion.schedule import alphas_cumprod
 from training import data
 from training.augment import view
 from training.diffusion import capped_weight, noised, velocity

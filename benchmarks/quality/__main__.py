@@ -18,11 +18,11 @@ from pathlib import Path
 from ilvr_latent import InputError
 from ilvr_latent.embedded import PIXEL_MODEL, load_embedded
 from ilvr_latent.evaluation.pictures import claim
-from ilvr_latent.files import output_folder, written_whole
-from ilvr_latent.images import save_png
 from ilvr_latent.metrics.distribution import require_torchmetrics
 from ilvr_latent.metrics.domain import load_embedded_domain
 from ilvr_latent.metrics.network import load_feature_network
+from ilvr_latent.pictures.files import output_folder, written_whole
+from ilvr_latent.pictures.images import save_png
 
 from . import failures, table
 from .core import CoreMaker

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ilvr_latent import Reference, Window, sample
-from ilvr_latent.denoiser import Denoiser, DenoiserConfig
+from ilvr_latent.diffusion.denoiser import Denoiser, DenoiserConfig
 
 from .pictures import FACTOR
 from .plan import Row

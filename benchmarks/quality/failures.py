@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ilvr_latent import LowPass, Reference, Window, sample
-from ilvr_latent.denoiser import Denoiser
+from ilvr_latent.diffusion.denoiser import Denoiser
 from ilvr_latent.embedded import REFERENCES, load_embedded
-from ilvr_latent.images import fit_to, read_image, to_images, to_tensor
-from ilvr_latent.sheet import Column, contact_sheet
+from ilvr_latent.pictures.images import fit_to, read_image, to_images, to_tensor
+from ilvr_latent.pictures.sheet import Column, contact_sheet
 
 from .measure import contrast, fine_power
 

@@ -29,7 +29,7 @@ class HostMaker:
 
     def __init__(self, pack: ModuleType, references: Tensor) -> None:
         self._nodes, self._references = pack.nodes, references
-        adm = pack.nodes.adm
+        adm = pack.nodes.models.adm
         self._model, vae = adm.ILVRLoadADM.execute(adm.EMBEDDED).args
         # ComfyUI's pictures are (B, H, W, C) in [0, 1].
         pictures = (references.permute(0, 2, 3, 1) + 1) / 2

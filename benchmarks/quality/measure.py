@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from ilvr_latent import LowPass
+from ilvr_latent.guides.spectrum import frequencies, radial_power_spectrum
 from ilvr_latent.metrics.distribution import Distances, distances
 from ilvr_latent.metrics.domain import Domain, pooled_features
 from ilvr_latent.metrics.network import FeatureNetwork
 from ilvr_latent.metrics.perceptual import diversity, low_pass_residual
-from ilvr_latent.spectrum import frequencies, radial_power_spectrum
 
 from .pictures import FACTOR
 

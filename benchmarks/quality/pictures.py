@@ -12,8 +12,15 @@ from PIL import Image
 from torch import Tensor
 
 from ilvr_latent.embedded import REFERENCES
-from ilvr_latent.files import written_whole
-from ilvr_latent.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
+from ilvr_latent.pictures.files import written_whole
+from ilvr_latent.pictures.images import (
+    find_images,
+    fit_to,
+    read_image,
+    save_png,
+    to_images,
+    to_tensor,
+)
 
 from .plan import Row, in_order
 

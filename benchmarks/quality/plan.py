@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ilvr_latent.ilvr import Space
-from ilvr_latent.noise import ReferenceNoise
+from ilvr_latent.diffusion.noise import ReferenceNoise
+from ilvr_latent.guides.ilvr import Space
 
 # The whole range, and one that leaves the second half of the timesteps to the model.
 WHOLE, HALF = 1.0, 0.5

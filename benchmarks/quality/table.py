@@ -10,8 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 from ilvr_latent import InputError
-from ilvr_latent.files import written_whole
-from ilvr_latent.plot import BLUE, GREY, ORANGE, Colour, Line, Scale, line_plot
+from ilvr_latent.pictures.files import written_whole
+from ilvr_latent.pictures.plot import BLUE, GREY, ORANGE, Colour, Line, Scale, line_plot
 
 from .measure import Estimate, Measured
 from .plan import USUAL_SCHEDULER, WHOLE, Row

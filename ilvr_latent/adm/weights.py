@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..files import written_whole
+from ..pictures.files import written_whole
 
 FileFormat = Literal["safetensors", "PyTorch", "PyTorch (before 1.6)"]
 

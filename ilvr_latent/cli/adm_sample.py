@@ -15,13 +15,13 @@ from torch import Tensor
 
 from ..adm import load_adm
 from ..adm.flags import MissingFlags
+from ..diffusion.noise import SeededNoise
+from ..diffusion.schedule import Schedule
 from ..errors import InputError
-from ..files import output_folder
-from ..images import read_image, save_png, to_images, to_tensor
-from ..noise import SeededNoise
-from ..reference import Reference
+from ..guides.reference import Reference
+from ..pictures.files import output_folder
+from ..pictures.images import read_image, save_png, to_images, to_tensor
 from ..sampling import authors_window, sample
-from ..schedule import Schedule
 from .common import choose_device, progress
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 
 from ..errors import InputError
-from ..files import output_folder
+from ..pictures.files import output_folder
 
 DTYPES = {
     "float32": torch.float32,

@@ -13,13 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from ..embedded import REFERENCES, load_embedded, load_embedded_pipeline
-from ..files import output_folder
-from ..images import fit_to, read_image, save_png, to_images, to_tensor
-from ..lowpass import LowPass
-from ..reference import Reference
+from ..guides.lowpass import LowPass
+from ..guides.reference import Reference
+from ..guides.window import Window
+from ..pictures.files import output_folder
+from ..pictures.images import fit_to, read_image, save_png, to_images, to_tensor
+from ..pictures.sheet import Column, contact_sheet
 from ..sampling import sample
-from ..sheet import Column, contact_sheet
-from ..window import Window
 from . import demo_latent
 from .common import Advance, choose_device, choose_dtype, progress, quiet_diffusers
 

@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from ..embedded import REFERENCES
-from ..images import read_image
-from ..reference import Reference
-from ..sheet import Column, contact_sheet
-from ..window import Window
+from ..guides.reference import Reference
+from ..guides.window import Window
+from ..pictures.images import read_image
+from ..pictures.sheet import Column, contact_sheet
 from .common import Advance
 
 ROWS = ("noto_apple", "twemoji_sunflower", "scribble_smiley", "photo_coffee")

@@ -19,10 +19,10 @@ from ..evaluation.measure import Judge
 from ..evaluation.pictures import SEEDS_OF_A_REFERENCE, Gallery, claim
 from ..evaluation.plan import UNGUIDED, Plan, Setting
 from ..evaluation.tables import Tables, markdown
-from ..files import output_folder, written_whole
-from ..images import find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..metrics.distribution import require_torchmetrics
-from ..sheet import Column, contact_sheet
+from ..pictures.files import output_folder, written_whole
+from ..pictures.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
+from ..pictures.sheet import Column, contact_sheet
 from . import evaluate_networks, settings
 from .common import choose_device, choose_dtype, progress, report
 from .evaluate_networks import find_pictures, load_networks, measured_domain

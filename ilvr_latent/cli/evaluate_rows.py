@@ -14,9 +14,9 @@ from torch import Tensor
 from ..embedded import LATENT_MODEL, PIXEL_MODEL
 from ..errors import InputError
 from ..evaluation.plan import Setting
+from ..guides.window import Window
 from ..metrics.provenance import sha256
-from ..window import Window
-from .pictures import load_maker
+from .maker import load_maker
 from .settings import Settings
 
 # Options of other commands that say what the ranges say here.

@@ -13,13 +13,13 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from ..axis import Axis, Reader, check_apart, one_of, parse_axis
-from ..files import output_folder
-from ..images import find_one_image, fit_to, save_png, to_images, to_tensor
-from ..sheet import grid_sheet
+from ..pictures.axis import Axis, Reader, check_apart, one_of, parse_axis
+from ..pictures.files import output_folder
+from ..pictures.images import find_one_image, fit_to, save_png, to_images, to_tensor
+from ..pictures.sheet import grid_sheet
 from . import settings
 from .common import output_png, progress, report
-from .pictures import PictureMaker, load_maker, matched_part
+from .maker import PictureMaker, load_maker, matched_part
 from .settings import Settings, check_counts, written
 
 HELP = "Sample one reference over any two settings: a labelled sheet."

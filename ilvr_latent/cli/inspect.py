@@ -8,7 +8,7 @@ from typing import Any
 
 from ..adm import inspect_checkpoint
 from .common import report
-from .pictures import parse_flags
+from .maker import parse_flags
 
 HELP = "Say what a guided-diffusion checkpoint is, as far as the file tells."
 EXAMPLE = "ilvr inspect models/ffhq_10m.pt"

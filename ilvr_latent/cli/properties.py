@@ -16,17 +16,17 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ..denoiser import Denoiser
+from ..diffusion.denoiser import Denoiser
 from ..embedded import REFERENCES, load_embedded
-from ..files import output_folder
-from ..images import fit_to, read_image, save_png, to_images, to_tensor
-from ..lowpass import LowPass, low_pass_matrices
+from ..guides.lowpass import LowPass, low_pass_matrices
+from ..guides.reference import Reference
 from ..metrics.perceptual import low_pass_residual
-from ..plot import BLUE, INK
+from ..pictures.files import output_folder
+from ..pictures.images import fit_to, read_image, save_png, to_images, to_tensor
+from ..pictures.plot import BLUE, INK
+from ..pictures.sheet import Column, contact_sheet
 from ..recipes import vary_factor, vary_range
-from ..reference import Reference
 from ..sampling import sample
-from ..sheet import Column, contact_sheet
 from .common import Advance, choose_device, choose_dtype, progress
 from .settings import check_counts
 

@@ -11,14 +11,14 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
-from ..files import written_whole
-from ..images import find_one_image, fit_to, save_png, to_images, to_tensor
-from ..recorder import Recorder, Recording
-from ..report import below, figure
-from ..sheet import Column, contact_sheet
+from ..guides.recorder import Recorder, Recording
+from ..pictures.files import written_whole
+from ..pictures.images import find_one_image, fit_to, save_png, to_images, to_tensor
+from ..pictures.recording import below, figure
+from ..pictures.sheet import Column, contact_sheet
 from . import settings
 from .common import Advance, output_png, progress, report
-from .pictures import PictureMaker, load_maker, matched_part
+from .maker import PictureMaker, load_maker, matched_part
 from .settings import Settings, check_counts, written
 
 HELP = (

@@ -13,14 +13,14 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
-from ..files import output_folder
-from ..images import find_images, fit_to, read_image, save_png, to_images, to_tensor
-from ..lowpass import LowPass
+from ..guides.lowpass import LowPass
+from ..pictures.files import output_folder
+from ..pictures.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
+from ..pictures.sheet import Column, contact_sheet
 from ..recipes import RECIPES
-from ..sheet import Column, contact_sheet
 from . import settings
 from .common import progress, report
-from .pictures import PictureMaker, load_maker, matched_part
+from .maker import PictureMaker, load_maker, matched_part
 from .settings import Settings, check_counts, take_range, written
 
 HELP = "Make pictures that keep a reference's layout and colours (ILVR)."

@@ -10,17 +10,17 @@ from typing import Any, Literal, get_args
 from torch import Tensor
 
 from .. import __version__
+from ..diffusion.noise import ReferenceNoise
+from ..diffusion.resampling import Resampling
+from ..diffusion.reverse import Variance
 from ..errors import InputError
-from ..ilvr import Space
-from ..images import Fit
-from ..lowpass import Kernel
-from ..methods.repaint import Resampling
-from ..noise import ReferenceNoise
+from ..guides.ilvr import Space
+from ..guides.lowpass import Kernel
+from ..guides.reference import Reference
+from ..guides.weight import Weight, parse_weight
+from ..guides.window import Window
+from ..pictures.images import Fit
 from ..recipes import Recipe
-from ..reference import Reference
-from ..reverse import Variance
-from ..weight import Weight, parse_weight
-from ..window import Window
 from .common import DTYPES
 
 Sampler = Literal["ddpm", "ddim"]

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
-from ..files import written_whole
-from ..images import read_image, save_png, to_tensor
+from ..pictures.files import written_whole
+from ..pictures.images import read_image, save_png, to_tensor
 from .plan import Setting
 
 SEEDS_OF_A_REFERENCE = 1000

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
-from ..lowpass import LowPass
-from ..window import Window
+from ..guides.lowpass import LowPass
+from ..guides.window import Window
 
 
 @dataclass(frozen=True)

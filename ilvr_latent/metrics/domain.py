@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..embedded import ASSETS
 from ..errors import InputError
-from ..images import find_images, fit_to, read_image, to_tensor
+from ..pictures.images import find_images, fit_to, read_image, to_tensor
 from .protocols import FeatureExtractor
 
 EMBEDDED_DOMAIN = ASSETS / "features64-emoji.safetensors"

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..lowpass import LowPass
+from ..guides.lowpass import LowPass
 from .protocols import PerceptualDistance
 
 # Compared at a time: VGG's maps of a 256x256 picture are 32 MB.

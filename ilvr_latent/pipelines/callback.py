@@ -22,10 +22,10 @@ from diffusers.callbacks import PipelineCallback
 from einops import rearrange
 from torch import Tensor
 
+from ..diffusion.guide import Guide
+from ..diffusion.noise import NoiseSource, ReferenceNoise, SeededNoise
 from ..errors import InputError
-from ..guide import Guide
-from ..ilvr import ILVR, Reference, Space
-from ..noise import NoiseSource, ReferenceNoise, SeededNoise
+from ..guides.ilvr import ILVR, Reference, Space
 from .levels import solver_of
 from .run import PipelineRun
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
-from ..images import Fit, fit_to, to_images, to_tensor
+from ..pictures.images import Fit, fit_to, to_images, to_tensor
 
 logger = logging.getLogger(__name__)
 

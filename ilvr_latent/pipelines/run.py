@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ..guide import Guide
-from ..noise import NoiseSource
+from ..diffusion.guide import Guide
+from ..diffusion.noise import NoiseSource
+from .calls import place_of, plan_run
 from .layout import layout_of
 from .levels import clean_estimate, solver_of
-from .plan import place_of, plan_run
 
 
 class PipelineRun:

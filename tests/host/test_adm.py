@@ -13,7 +13,7 @@ from torch import Tensor
 
 @pytest.fixture(scope="module")
 def loaded(pack: ModuleType) -> tuple[Any, Any]:
-    adm = pack.nodes.adm
+    adm = pack.nodes.models.adm
     with torch.inference_mode():
         return adm.ILVRLoadADM.execute(adm.EMBEDDED).args
 
@@ -21,8 +21,8 @@ def loaded(pack: ModuleType) -> tuple[Any, Any]:
 def drawn(pack: ModuleType, model: Any, label: int = -1, size: int = 64, **options: Any) -> Tensor:
     import mixture
 
-    positive, _ = pack.nodes.adm.ILVRADMConditioning.execute(label).args
-    latent = pack.nodes.adm.ILVREmptyPixels.execute(size, size, 1)[0]["samples"]
+    positive, _ = pack.nodes.models.adm.ILVRADMConditioning.execute(label).args
+    latent = pack.nodes.models.adm.ILVREmptyPixels.execute(size, size, 1)[0]["samples"]
     settings = {"steps": 12, "seed": 3, "latent": latent} | options
     return mixture.sampled(model, settings.pop("sampler", "euler"), cond=positive, **settings)
 
@@ -36,12 +36,14 @@ def test_the_network_is_given_what_it_was_trained_on(
     t = torch.tensor([400])
     sigma = sampling.sigma(t)
     a_bar = 1 / (1 + sigma**2)
-    expected = pack.ilvr_latent.schedule.alphas_cumprod(adm.config.noise_schedule, 1000)[400]
+    expected = pack.ilvr_latent.diffusion.schedule.alphas_cumprod(adm.config.noise_schedule, 1000)[
+        400
+    ]
     assert float(a_bar) == pytest.approx(float(expected), rel=1e-5)
     x_t = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     x_0 = model.apply_model(x_t / a_bar.sqrt(), sigma)
     output = adm(x_t, t)
-    wanted = pack.ilvr_latent.reverse.predicted_x_0(
+    wanted = pack.ilvr_latent.diffusion.reverse.predicted_x_0(
         output, x_t, float(a_bar), adm.config.prediction_type
     )
     assert torch.allclose(x_0, wanted, atol=1e-4)
@@ -66,9 +68,11 @@ def test_the_stock_sampler_draws_and_follows_a_reference(
     image = torch.ones(1, 100, 100, 3)
     image[:, 20:80, 20:80] = torch.tensor([0.9, 0.2, 0.1])
     latent = {"samples": torch.zeros(1, 3, 64, 64)}
-    reference, shown = pack.nodes.reference.ILVRReferenceEncode.execute(image, vae, latent).args
+    reference, shown = pack.nodes.tools.reference.ILVRReferenceEncode.execute(
+        image, vae, latent
+    ).args
     assert shown.shape == (1, 64, 64, 3)
-    guided = pack.nodes.apply.ILVRApply.execute(model, reference, 8, 0.0, 1.0, 1.0)[0]
+    guided = pack.nodes.guides.apply.ILVRApply.execute(model, reference, 8, 0.0, 1.0, 1.0)[0]
     out, phi = drawn(pack, guided, sampler=sampler), pack.ilvr_latent.LowPass(8)
     difference = (phi(out) - phi(reference["samples"])).norm()
     assert difference / phi(reference["samples"]).norm() < 0.06
@@ -83,7 +87,7 @@ def test_inputs_that_the_model_cannot_use_are_refused(
     with pytest.raises(error, match=r"66x66 pixels, .* multiple of 8"):
         drawn(pack, loaded[0], latent=torch.zeros(1, 3, 66, 66))
     with pytest.raises(error, match=r"4 channels, .* samples 3"):
-        pack.nodes.apply.ILVRApply.execute(
+        pack.nodes.guides.apply.ILVRApply.execute(
             loaded[0], {"samples": torch.zeros(1, 4, 64, 64)}, 8, 0.0, 1.0, 1.0
         )
 
@@ -114,7 +118,7 @@ def tiny_adm(pack: ModuleType, tmp_path: Path) -> Any:
         for name, tensor in core.adm.load._blueprint(config).state_dict().items()
     }
     core.save_adm(weights, tmp_path / "tiny.safetensors", config=config)
-    return pack.nodes.adm_model.adm_model(str(tmp_path / "tiny.safetensors"))
+    return pack.nodes.models.adm_model.adm_model(str(tmp_path / "tiny.safetensors"))
 
 
 @pytest.mark.parametrize(("sampler", "eta", "clip"), [("ddpm", 0, True), ("ddim", 0.5, False)])
@@ -156,4 +160,4 @@ def test_the_adm_sampler_needs_an_adm_model(pack: ModuleType) -> None:
     import mixture
 
     with pytest.raises(pack.ilvr_latent.InputError, match="Load ADM Checkpoint"):
-        pack.nodes.adm_sampling.ILVRADMSchedule.execute(mixture.mixture("eps"), "10")
+        pack.nodes.models.adm_sampling.ILVRADMSchedule.execute(mixture.mixture("eps"), "10")

@@ -14,7 +14,7 @@ def test_ddpm_with_fresh_noise_is_algorithm_1(pack: ModuleType) -> None:
     model, y_0 = mixture.mixture("eps"), mixture.draw(4).double()
     phi = pack.ilvr_latent.LowPass(4)
     # x_T is not matched in the paper: the range begins just after it.
-    guided = pack.nodes.apply.ILVRApply.execute(
+    guided = pack.nodes.guides.apply.ILVRApply.execute(
         model, {"samples": y_0.float() / 0.8}, 4, 0.001, 1.0, 1.0, noise="fresh"
     )[0]
     out = mixture.sampled(guided, "ddpm", seed=7)
@@ -23,7 +23,7 @@ def test_ddpm_with_fresh_noise_is_algorithm_1(pack: ModuleType) -> None:
     sigmas = comfy.samplers.calculate_sigmas(sampling, "normal", 20).double()
     a_bar = 1 / (1 + sigmas**2)
     z = torch.Generator().manual_seed(7)
-    eps = torch.Generator().manual_seed(7 + pack.nodes.matching.SEED_OFFSET)
+    eps = torch.Generator().manual_seed(7 + pack.nodes.guides.matching.SEED_OFFSET)
     x = torch.randn(mixture.SHAPE, generator=torch.Generator().manual_seed(7)).double()
     for now, then, sigma in zip(a_bar[:-1], a_bar[1:], sigmas, strict=False):
         x_0 = mixture.expected_x_0(x / now.sqrt(), sigma, torch.ones(()), mixture.means())

@@ -56,8 +56,8 @@ def folder(pack: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def demo(pack: ModuleType, folder: Path) -> Demo:
     with torch.inference_mode(), pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pack.nodes.demo, "LATENT_MODEL", folder)
-        return Demo(*pack.nodes.demo.ILVRLoadDemo.execute().args, folder)
+        patched.setattr(pack.nodes.models.demo, "LATENT_MODEL", folder)
+        return Demo(*pack.nodes.models.demo.ILVRLoadDemo.execute().args, folder)
 
 
 @pytest.fixture(scope="module")
@@ -243,11 +243,11 @@ def test_ilvr_apply_follows_a_reference_and_weight_zero_is_no_node(
     image = torch.ones(1, 100, 100, 3)
     image[:, 20:80, 20:80] = torch.tensor([0.9, 0.2, 0.1])
     latent = {"samples": torch.zeros(1, 4, 16, 16)}
-    reference = pack.nodes.reference.ILVRReferenceEncode.execute(image, demo.vae, latent)[0]
+    reference = pack.nodes.tools.reference.ILVRReferenceEncode.execute(image, demo.vae, latent)[0]
     plain, phi = drawn(demo), pack.ilvr_latent.LowPass(4, "box")
 
     def applied(weight: float) -> Tensor:
-        node = pack.nodes.apply.ILVRApply
+        node = pack.nodes.guides.apply.ILVRApply
         return drawn(
             demo, node.execute(demo.model, reference, 4, 0.0, 1.0, weight, kernel="box")[0]
         )
@@ -295,7 +295,7 @@ def test_the_model_leaves_the_device_and_comes_back(demo: Demo) -> None:
 
 
 def test_pixels_come_with_an_error_in_place_of_prompts(pack: ModuleType) -> None:
-    node = pack.nodes.demo
+    node = pack.nodes.models.demo
     model, clip, vae = node.ILVRLoadDemo.execute(node.PIXELS).args
     assert model.model.latent_format.latent_channels == 3
     assert vae.encode(torch.zeros(1, 64, 64, 3)).shape == (1, 3, 64, 64)
@@ -315,7 +315,7 @@ def test_a_missing_or_damaged_file_is_named(pack: ModuleType, demo: Demo, tmp_pa
 
 def test_stored_names_with_and_without_prefix_are_read(pack: ModuleType) -> None:
     """transformers has written both."""
-    named = pack.nodes.demo_text._in_the_hosts_words
+    named = pack.nodes.models.demo_text._in_the_hosts_words
     for prefix in ("", "text_model."):
         weights = {f"{prefix}final_layer_norm.weight": torch.ones(3)}
         assert set(named(weights)) == {

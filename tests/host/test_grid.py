@@ -15,14 +15,14 @@ SIDE = 16
 @pytest.fixture
 def adm(pack: ModuleType) -> tuple[Any, Any]:
     """The embedded pixel model and its VAE."""
-    return pack.nodes.adm.ILVRLoadADM.execute(pack.nodes.adm.EMBEDDED).args
+    return pack.nodes.models.adm.ILVRLoadADM.execute(pack.nodes.models.adm.EMBEDDED).args
 
 
 @pytest.fixture
 def grid(pack: ModuleType, adm: tuple[Any, Any]) -> Any:
     """The node with all its inputs; those that are given again count."""
     model, vae = adm
-    cond = pack.nodes.adm.ILVRADMConditioning.execute(-1)[0]
+    cond = pack.nodes.models.adm.ILVRADMConditioning.execute(-1)[0]
     reference = torch.zeros(1, 3, SIDE, SIDE)
     reference[:, 0, :, : SIDE // 2] = 1
     given = {
@@ -35,7 +35,7 @@ def grid(pack: ModuleType, adm: tuple[Any, Any]) -> Any:
     }  # fmt: skip
 
     def run(**changes: Any) -> tuple[Tensor, Tensor]:
-        return pack.nodes.grid.ILVRGrid.execute(**given | changes).args
+        return pack.nodes.tools.grid.ILVRGrid.execute(**given | changes).args
 
     run.given = given
     return run
@@ -50,7 +50,7 @@ def test_a_cell_is_apply_and_ksampler(pack: ModuleType, grid: Any) -> None:
     assert sheet.shape[1] > 2 * 64 and sheet.shape[2] > 3 * 64
     made = grid.given
     for k, (factor, end) in enumerate(((2, 0.5), (2, 1.0), (8, 0.5), (8, 1.0))):
-        apply = pack.nodes.apply.ILVRApply
+        apply = pack.nodes.guides.apply.ILVRApply
         model = apply.execute(made["model"], made["reference"], factor, 0.0, end, 1.0, kernel="box")
         latent = {"samples": torch.zeros(1, 3, SIDE, SIDE)}
         samples = nodes.common_ksampler(

@@ -34,7 +34,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def applied(pack: ModuleType, model: Any, reference: Tensor, **settings: Any) -> Any:
     settings = {"factor": 4, "start_percent": 0.0, "end_percent": 1.0, "weight": 1.0} | settings
-    return pack.nodes.apply.ILVRApply.execute(model, {"samples": reference}, **settings)[0]
+    return pack.nodes.guides.apply.ILVRApply.execute(model, {"samples": reference}, **settings)[0]
 
 
 def sigmas_of(model: Any) -> Tensor:
@@ -45,12 +45,12 @@ def sigmas_of(model: Any) -> Tensor:
 
 
 def range_of(pack: ModuleType, model: Any, sigmas: Tensor, window: Any, weight: Any = 1.0) -> Any:
-    run = pack.nodes.host.HostRun(
+    run = pack.nodes.driver.HostRun(
         tuple(sigmas.tolist()), torch.Size((1, 4, 16, 16)), torch.device("cpu"), 0, True, None,
         model.model,
     )  # fmt: skip
     reference = pack.ilvr_latent.Reference(torch.zeros(1, 4, 16, 16), 4, window, weight)
-    return pack.nodes.ranges.HostRange(reference, run)
+    return pack.nodes.guides.ranges.HostRange(reference, run)
 
 
 @pytest.mark.parametrize("form", ["eps", "flow"])
@@ -104,7 +104,7 @@ def test_a_weight_in_percent_goes_on_in_the_second_stage(
 ) -> None:
     model, window = mix.mixture(form), pack.ilvr_latent.Window(0, 0.8)
     falling = pack.ilvr_latent.WeightSchedule.ramp(1, 0)
-    step = pack.nodes.host.HostStep
+    step = pack.nodes.driver.HostStep
     sigmas = sigmas_of(model)
     whole = range_of(pack, model, sigmas, window, falling)
     second = range_of(pack, model, sigmas[10:], window, falling)
@@ -122,7 +122,7 @@ def test_a_noise_level_is_turned_back_into_its_fraction(
     pack: ModuleType, mix: ModuleType, form: str
 ) -> None:
     model = mix.mixture(form)
-    run = pack.nodes.host.HostRun(
+    run = pack.nodes.driver.HostRun(
         (), torch.Size(()), torch.device("cpu"), 0, True, None, model.model
     )
     for percent in (0.0, 0.1, 0.37, 0.8, 0.999, 1.0):
@@ -203,7 +203,7 @@ def test_each_node_shows_its_own_steps(
         "14": {"weight_schedule": "points", "weight_points": "0:1,.3:0,.5:0,1:1"},
     }.items():
         hidden = SimpleNamespace(unique_id=node_id)
-        monkeypatch.setattr(pack.nodes.apply.ILVRApply, "hidden", hidden, raising=False)
+        monkeypatch.setattr(pack.nodes.guides.apply.ILVRApply, "hidden", hidden, raising=False)
         model = applied(pack, model, mix.draw(4), **settings)
     assert shown == {}
     mix.sampled(model)

@@ -12,12 +12,12 @@ import torch
 @pytest.fixture(params=["of this ComfyUI", "ours"])
 def encode(pack: ModuleType, request: pytest.FixtureRequest) -> Any:
     """The node with a pixel VAE, so that the latent shows what was encoded."""
-    module = pack.nodes.pixel_vae
+    module = pack.nodes.models.pixel_vae
     vae = module.PixelVAE() if request.param == "ours" else module.pixel_vae()
 
     def run(image: torch.Tensor, fit: str, height: int = 32, width: int = 32) -> torch.Tensor:
         latent = {"samples": torch.zeros(1, 3, height, width)}
-        node = pack.nodes.reference.ILVRReferenceEncode
+        node = pack.nodes.tools.reference.ILVRReferenceEncode
         reference, shown = node.execute(image, vae, latent, fit).args
         assert torch.allclose(reference["samples"].movedim(1, -1) / 2 + 0.5, shown, atol=1e-6)
         assert shown.shape == (len(image), height, width, 3)
@@ -72,7 +72,7 @@ def test_a_vae_that_gives_nan_is_run_again_in_fp32(
         return vae(dtype, 1.0)
 
     monkeypatch.setattr(comfy.sd, "VAE", wide)
-    node = pack.nodes.reference.ILVRReferenceEncode
+    node = pack.nodes.tools.reference.ILVRReferenceEncode
     reference = node.execute(image, vae(torch.float16, torch.nan))[0]
     assert made == [torch.float32]
     assert torch.equal(reference["samples"], torch.ones(1, 4, 1, 1))
@@ -81,7 +81,7 @@ def test_a_vae_that_gives_nan_is_run_again_in_fp32(
 
 def test_the_preview_is_what_the_core_says(pack: ModuleType) -> None:
     image = torch.rand(2, 24, 40, 3)
-    shown = pack.nodes.reference.ILVRLowPassPreview.execute(image, 8, "box")[0]
+    shown = pack.nodes.tools.reference.ILVRLowPassPreview.execute(image, 8, "box")[0]
     assert torch.allclose(shown[:, :8, :8], image[:, :8, :8].mean((1, 2), keepdim=True))
     with pytest.raises(pack.ilvr_latent.InputError, match="factor N is 0"):
-        pack.nodes.reference.ILVRLowPassPreview.execute(image, 0, "box")
+        pack.nodes.tools.reference.ILVRLowPassPreview.execute(image, 0, "box")

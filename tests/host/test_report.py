@@ -34,7 +34,7 @@ def run(model: Any, sampler: str = "euler", **options: Any) -> Tensor:
 
 
 def recorded(pack: ModuleType, model: Any) -> tuple[Any, Any]:
-    return pack.nodes.report.ILVRRecord.execute(model).args
+    return pack.nodes.tools.report.ILVRRecord.execute(model).args
 
 
 @pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m", "uni_pc", "ddpm", "euler_cfg_pp"])
@@ -80,7 +80,7 @@ def test_several_samplers_share_a_tape(pack: ModuleType, applied: Any) -> None:
     assert tape.find(outs[0] + 1) is None
     assert tape.find(outs[0][..., :8]) is None
     assert tape.find(outs[0].half()) is found[0]
-    for seed in range(10, 10 + pack.nodes.recording.KEPT_RUNS):
+    for seed in range(10, 10 + pack.nodes.tools.recording.KEPT_RUNS):
         run(watched, seed=seed)
     assert tape.find(outs[0]) is None
 
@@ -129,7 +129,7 @@ def test_a_cancelled_run_is_not_recorded(
 
 
 def test_the_report_is_a_picture(pack: ModuleType, applied: Any) -> None:
-    report = pack.nodes.report.ILVRReport
+    report = pack.nodes.tools.report.ILVRReport
     (watched, tape), (off, other) = (recorded(pack, applied(weight=w)) for w in (1.0, 0.0))
     made, plain = ({"samples": run(model)} for model in (watched, off))
     alone, both = report.execute(tape, made)[0], report.execute(tape, made, other, plain)[0]
@@ -143,7 +143,7 @@ def test_the_report_is_a_picture(pack: ModuleType, applied: Any) -> None:
 def test_what_cannot_be_reported_is_said(pack: ModuleType, applied: Any, host: Any) -> None:
     import mixture
 
-    error, report = pack.ilvr_latent.InputError, pack.nodes.report.ILVRReport
+    error, report = pack.ilvr_latent.InputError, pack.nodes.tools.report.ILVRReport
     with pytest.raises(error, match="put ILVR Apply before"):
         recorded(pack, mixture.mixture("eps"))
     watched, tape = recorded(pack, applied())

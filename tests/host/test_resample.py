@@ -18,7 +18,7 @@ def wrapped(pack: ModuleType, sampler: str, *jumps: int) -> Any:
     import comfy.samplers
 
     inner = comfy.samplers.sampler_object(sampler)
-    return pack.nodes.resample.ILVRResample.execute(inner, *jumps)[0] if jumps else inner
+    return pack.nodes.guides.resample.ILVRResample.execute(inner, *jumps)[0] if jumps else inner
 
 
 def sampled(
@@ -108,7 +108,9 @@ def test_a_jump_brings_the_state_to_the_noise_of_its_level(pack: ModuleType, for
         return sampling.noise_scaling(sigmas[-1], eps, x_0)
 
     resampling = pack.ilvr_latent.Resampling(2, 2)
-    pack.nodes.resample.resampled(inner, resampling)(model, x_0, sigmas, {"seed": 5}, None, True)
+    pack.nodes.guides.resample.resampled(inner, resampling)(
+        model, x_0, sigmas, {"seed": 5}, None, True
+    )
     assert [len(s) for s, _ in seen] == [3, 4]
     (levels, x), alpha = seen[1], 1 - top if form == "flow" else 1.0
     assert torch.equal(levels, sigmas)
@@ -129,7 +131,9 @@ def test_noise_is_never_used_twice_and_comes_from_the_seed(pack: ModuleType) -> 
 
     import mixture
 
-    sampler = pack.nodes.resample.ILVRResample.execute(comfy.samplers.KSAMPLER(inner), 2, 3)[0]
+    sampler = pack.nodes.guides.resample.ILVRResample.execute(comfy.samplers.KSAMPLER(inner), 2, 3)[
+        0
+    ]
     outs = [sampled(mixture.mixture("eps"), sampler, seed=seed) for seed in (7, 7, 8)]
     assert torch.equal(outs[0], outs[1])
     assert not torch.equal(outs[0], outs[2])
@@ -167,7 +171,7 @@ def test_the_steps_that_are_matched_are_those_of_the_sigmas(
     import mixture
 
     visits: list[tuple[int, int, bool]] = []
-    run = pack.nodes.matching.HostILVRRun
+    run = pack.nodes.guides.matching.HostILVRRun
     original = run.state
 
     def spy(self: Any, x_t: Tensor, step: Any) -> Tensor:
@@ -201,7 +205,7 @@ def test_a_step_taken_twice_in_a_row_is_matched_with_fresh_noise(
             asked.append(i)
             return super().reference(i, shape)
 
-    monkeypatch.setattr(pack.nodes.matching, "SeededNoise", Noise)
+    monkeypatch.setattr(pack.nodes.guides.matching, "SeededNoise", Noise)
     guided = graph.applied(pack, mixture.mixture("eps"), mixture.draw(4), noise="fresh")
     sampled(guided, wrapped(pack, "euler", 1, 2), 3)  # 0 | 0 1 | 1 2
     assert asked == [0, 1, 2, 3, 4]
@@ -264,7 +268,7 @@ def test_the_sampler_that_was_plugged_in_stays_as_it_is(pack: ModuleType) -> Non
 
     inner = comfy.samplers.ksampler("euler", {"s_noise": 1.0}, {"random": True})
     function = inner.sampler_function
-    outer = pack.nodes.resample.ILVRResample.execute(inner, 3, 2)[0]
+    outer = pack.nodes.guides.resample.ILVRResample.execute(inner, 3, 2)[0]
     assert inner.sampler_function is function
     assert outer.extra_options == inner.extra_options
     assert outer.inpaint_options == inner.inpaint_options
@@ -275,7 +279,7 @@ def test_what_cannot_be_resampled_is_refused_in_a_sentence(pack: ModuleType) -> 
 
     error = pack.ilvr_latent.InputError
     with pytest.raises(error, match="KSamplerSelect"):
-        pack.nodes.resample.ILVRResample.execute(object(), 3, 2)
+        pack.nodes.guides.resample.ILVRResample.execute(object(), 3, 2)
     with pytest.raises(error, match=r"jump_length is 8, .* 8 steps"):
         sampled(mixture.mixture("eps"), wrapped(pack, "euler", 8, 2))
     with pytest.raises(error, match="SIGMAS rise"):

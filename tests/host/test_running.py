@@ -43,7 +43,7 @@ def progress(host: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[tuple[in
 
 @pytest.fixture
 def adm(pack: ModuleType) -> Any:
-    return pack.nodes.adm.ILVRLoadADM.execute(pack.nodes.adm.EMBEDDED)[0]
+    return pack.nodes.models.adm.ILVRLoadADM.execute(pack.nodes.models.adm.EMBEDDED)[0]
 
 
 def test_pixel_models_show_a_preview_at_every_step(
@@ -56,7 +56,7 @@ def test_pixel_models_show_a_preview_at_every_step(
     reference = torch.zeros(1, 3, 64, 64)
     reference[:, 0, :, :32] = 1
     reference[:, 1:, :, 32:] = -1
-    cond = pack.nodes.adm.ILVRADMConditioning.execute(-1)[0]
+    cond = pack.nodes.models.adm.ILVRADMConditioning.execute(-1)[0]
     guided = graph.applied(pack, adm, reference, kernel="box")
     out = ksampler(guided, torch.zeros(1, 3, 64, 64), cond)
     assert [step for step, _ in progress] == list(range(1, 9))
@@ -139,8 +139,8 @@ def test_a_step_reads_one_number_and_stays_on_the_device(
         def reference(self, i: int, shape: torch.Size) -> Tensor:
             return torch.empty(shape, device=self.device)
 
-    monkeypatch.setattr(pack.nodes.matching, "SeededNoise", Noise)
-    host, meta = pack.nodes.host, torch.device("meta")
+    monkeypatch.setattr(pack.nodes.guides.matching, "SeededNoise", Noise)
+    host, meta = pack.nodes.driver, torch.device("meta")
     model = mixture.mixture("eps")
     for space in ("state", "prediction"):
         mask = torch.ones(1, 16, 16)

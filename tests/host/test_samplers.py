@@ -16,7 +16,7 @@ RESIDUAL = {"eps": 0.06, "v": 0.08, "flow": 0.12}
 def with_reference(
     pack: ModuleType, model: object, reference: Tensor, **settings: object
 ) -> object:
-    apply = pack.nodes.apply.ILVRApply
+    apply = pack.nodes.guides.apply.ILVRApply
     settings = {"factor": N, "start_percent": 0.0, "end_percent": 1.0, "weight": 1.0} | settings
     return apply.execute(model, {"samples": reference}, **settings)[0]
 
@@ -73,11 +73,11 @@ def test_levels_may_lie_far_apart(pack: ModuleType, sampler: str) -> None:
     """These take slopes at trial states; this model's levels begin at 20,000."""
     import comfy.sample
 
-    images, embedded = pack.ilvr_latent.images, pack.ilvr_latent.embedded
+    images, embedded = pack.ilvr_latent.pictures.images, pack.ilvr_latent.embedded
     apple = images.read_image(embedded.REFERENCES / "noto_apple.png")
     reference = images.to_tensor(images.fit_to(apple, (64, 64)))
     generator = torch.Generator().manual_seed(0)
-    adm = pack.nodes.adm
+    adm = pack.nodes.models.adm
     model, _ = adm.ILVRLoadADM.execute(adm.EMBEDDED).args
     prompts = adm.ILVRADMConditioning.execute(-1).args
     x_T, phi = torch.randn(reference.shape, generator=generator), pack.ilvr_latent.LowPass(8)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ilvr_latent import LowPass
-from ilvr_latent.lowpass import low_pass_matrices
+from ilvr_latent.guides.lowpass import low_pass_matrices
 
 GOLDEN: dict[str, Any] = torch.load(
     Path(__file__).parent.parent / "fixtures" / "resizer_small.pt", weights_only=True

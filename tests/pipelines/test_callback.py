@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ilvr_latent import InputError, LowPass, RecordedNoise, Reference, Window, sample
 from ilvr_latent.pipelines import ILVRCallback
-from ilvr_latent.pipelines.plan import plan_run
+from ilvr_latent.pipelines.calls import plan_run
 from tests.pipelines.support.exact import SHAPE, ExactPipeline, draw, exact_pipeline
 
 PHI = LowPass(4, "box")

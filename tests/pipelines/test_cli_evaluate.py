@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from ilvr_latent.cli import main
-from ilvr_latent.images import read_image, to_tensor
 from ilvr_latent.metrics.perceptual import low_pass_residual
+from ilvr_latent.pictures.images import read_image, to_tensor
 from tests.pipelines.support.tiny import saved_sd
 
 Evaluate = Callable[..., int]

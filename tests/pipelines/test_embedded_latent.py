@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ilvr_latent import LowPass, Reference, Window
 from ilvr_latent.embedded import LATENT_MODEL, REFERENCES, load_embedded_pipeline
-from ilvr_latent.images import read_image
+from ilvr_latent.pictures.images import read_image
 from ilvr_latent.pipelines import ILVRCallback, encode_reference
 
 FACTORS = (1.0, 2.0, 4.0)

@@ -9,7 +9,7 @@ from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
 from torch import Tensor
 
 from ilvr_latent import InputError, LowPass, Reference, Window
-from ilvr_latent.ilvr import Space
+from ilvr_latent.guides.ilvr import Space
 from ilvr_latent.pipelines import ILVRCallback
 from ilvr_latent.pipelines.levels import SOLVERS, solver_of
 from tests.pipelines.support.exact import Case, ExactPipeline, available, cases, draw

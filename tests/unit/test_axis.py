@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ilvr_latent import InputError
-from ilvr_latent.axis import Axis, Reader, check_apart, number, one_of, parse_axis
+from ilvr_latent.pictures.axis import Axis, Reader, check_apart, number, one_of, parse_axis
 
 READERS: dict[str, Reader] = {
     "factor": float,

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from ilvr_latent import Reference, SeededNoise, load_adm, sample
-from ilvr_latent.images import read_image, to_images, to_tensor
+from ilvr_latent.pictures.images import read_image, to_images, to_tensor
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Outcome

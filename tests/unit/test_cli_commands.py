@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 import ilvr_latent
 from ilvr_latent import LowPass, load_adm
 from ilvr_latent.cli import demo, demo_latent
-from ilvr_latent.images import read_image, to_images, to_tensor
+from ilvr_latent.pictures.images import read_image, to_images, to_tensor
 
 if TYPE_CHECKING:
     from ilvr_latent.adm.unet import ADM

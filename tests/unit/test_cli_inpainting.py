@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ilvr_latent import Reference, Resampling, load_adm, sample
-from ilvr_latent.images import fit_to, read_image, to_images, to_tensor
+from ilvr_latent.pictures.images import fit_to, read_image, to_images, to_tensor
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Outcome

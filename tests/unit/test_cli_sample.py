@@ -14,7 +14,7 @@ from PIL import Image
 
 from ilvr_latent import LowPass, Reference, load_adm, sample
 from ilvr_latent.cli import settings
-from ilvr_latent.images import fit_to, read_image, to_images, to_tensor
+from ilvr_latent.pictures.images import fit_to, read_image, to_images, to_tensor
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Outcome

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ilvr_latent import InputError
-from ilvr_latent.files import output_folder, written_whole
+from ilvr_latent.pictures.files import output_folder, written_whole
 
 
 def names(folder: Path) -> list[str]:

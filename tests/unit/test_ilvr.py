@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ilvr_latent import ILVR, LowPass, Reference, Schedule, SeededNoise, Window, sample, sample_with
-from ilvr_latent.ilvr import Space
-from ilvr_latent.lowpass import Kernel
-from ilvr_latent.noise import ReferenceNoise
+from ilvr_latent.diffusion.noise import ReferenceNoise
+from ilvr_latent.guides.ilvr import Space
+from ilvr_latent.guides.lowpass import Kernel
 
 if TYPE_CHECKING:
     from tests.conftest import MixtureDenoiser

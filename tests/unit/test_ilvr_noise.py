@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor
 
 from ilvr_latent import Reference, Window
-from ilvr_latent.noise import ReferenceNoise
+from ilvr_latent.diffusion.noise import ReferenceNoise
 
 if TYPE_CHECKING:
     from tests.conftest import CountedNoise

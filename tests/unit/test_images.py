@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ilvr_latent import InputError
-from ilvr_latent.images import (
+from ilvr_latent.pictures.images import (
     Fit,
     find_images,
     fit_to,

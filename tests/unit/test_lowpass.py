@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ilvr_latent import InputError, LowPass, match
-from ilvr_latent.lowpass import Kernel, low_pass_matrices
+from ilvr_latent.guides.lowpass import Kernel, low_pass_matrices
 
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 PROJECTORS: tuple[Kernel, ...] = ("box", "spectral")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ilvr_latent import InputError, RecordedNoise, SeededNoise
-from ilvr_latent.noise import HeldNoise, ReferenceNoise
+from ilvr_latent.diffusion.noise import HeldNoise, ReferenceNoise
 
 if TYPE_CHECKING:
     from tests.conftest import CountedNoise

@@ -17,11 +17,11 @@ from PIL import Image
 from torch import Generator, Tensor, nn
 
 from ilvr_latent import InputError
-from ilvr_latent.images import to_images, to_tensor
 from ilvr_latent.metrics.distribution import distances
 from ilvr_latent.metrics.inception import Inception
 from ilvr_latent.metrics.lpips import LPIPS
 from ilvr_latent.metrics.perceptual import diversity
+from ilvr_latent.pictures.images import to_images, to_tensor
 from tests.conftest import pictures
 
 if TYPE_CHECKING:

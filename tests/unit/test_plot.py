@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ilvr_latent.plot import BLUE, Line, Scale, Span, line_plot, runs, ticks
-from ilvr_latent.recorder import Recording
-from ilvr_latent.report import figure
+from ilvr_latent.guides.recorder import Recording
+from ilvr_latent.pictures.plot import BLUE, Line, Scale, Span, line_plot, runs, ticks
+from ilvr_latent.pictures.recording import figure
 
 
 def blue(*points: tuple[float, float], log: bool = False) -> tuple[NDArray[np.intp], ...]:

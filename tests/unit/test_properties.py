@@ -18,9 +18,9 @@ from torch import Tensor
 from ilvr_latent import LowPass, Reference, Window, sample, vary_factor, vary_range
 from ilvr_latent.cli import properties
 from ilvr_latent.cli.properties import with_details_of
-from ilvr_latent.lowpass import Kernel
+from ilvr_latent.guides.lowpass import Kernel
 from ilvr_latent.metrics.perceptual import low_pass_residual
-from ilvr_latent.plot import BLUE
+from ilvr_latent.pictures.plot import BLUE
 
 if TYPE_CHECKING:
     from tests.conftest import MixtureDenoiser

@@ -23,8 +23,8 @@ from ilvr_latent import (
     vary_factor,
     vary_range,
 )
+from ilvr_latent.diffusion.schedule import Schedule
 from ilvr_latent.recipes import Recipe
-from ilvr_latent.schedule import Schedule
 
 if TYPE_CHECKING:
     from tests.conftest import MixtureDenoiser

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ilvr_latent import ILVR, LowPass, Recorder, Recording, Reference, SeededNoise, Window
-from ilvr_latent.sampling import sample_with
-from ilvr_latent.spectrum import cut, frequencies, radial_power_spectrum
+from ilvr_latent.diffusion.sampling import sample_with
+from ilvr_latent.guides.spectrum import cut, frequencies, radial_power_spectrum
 
 if TYPE_CHECKING:
     from tests.conftest import MixtureDenoiser
@@ -97,8 +97,8 @@ def test_the_spectra_are_those_of_reference_and_sample(recorded: Any, y_0: Tenso
 
 def test_nothing_is_read_during_the_run(y_0: Tensor) -> None:
     """On a device without data reading is an error."""
-    from ilvr_latent.recorder import Compared, RecordedRun
-    from ilvr_latent.schedule import Schedule
+    from ilvr_latent.diffusion.schedule import Schedule
+    from ilvr_latent.guides.recorder import Compared, RecordedRun
 
     meta = torch.empty(SHAPE, device="meta")
     run = RecordedRun(None, Compared(meta, LowPass(4)), STEPS, lambda recording, x: None)

@@ -26,8 +26,8 @@ from ilvr_latent import (
     sample,
     sample_with,
 )
-from ilvr_latent.methods.repaint import Jump, renoised, walk
-from ilvr_latent.reverse import transitions
+from ilvr_latent.diffusion.resampling import Jump, renoised, walk
+from ilvr_latent.diffusion.reverse import transitions
 
 if TYPE_CHECKING:
     from tests.conftest import CountedNoise, MixtureDenoiser

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ilvr_latent import InputError, Schedule, SeededNoise, Step, sample, sample_with
-from ilvr_latent.reverse import transitions
+from ilvr_latent.diffusion.reverse import transitions
 
 if TYPE_CHECKING:
     from tests.conftest import CountedNoise, MixtureDenoiser

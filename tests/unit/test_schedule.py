@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ilvr_latent import InputError, Schedule
-from ilvr_latent.reverse import transitions
-from ilvr_latent.schedule import alphas_cumprod, respaced_timesteps
+from ilvr_latent.diffusion.reverse import transitions
+from ilvr_latent.diffusion.schedule import alphas_cumprod, respaced_timesteps
 
 
 def guided_diffusion(diffusion_steps: int, counts: list[int]) -> list[int] | None:

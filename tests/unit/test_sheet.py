@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ilvr_latent.sheet import Column, contact_sheet
+from ilvr_latent.pictures.sheet import Column, contact_sheet
 
 COLOURS = ("#ff0000", "#00ff00", "#0000ff", "#ffff00", "#ff00ff", "#00ffff")
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ilvr_latent import InputError, LowPass, Reference, Schedule, WeightSchedule, Window
-from ilvr_latent.ilvr import Space
-from ilvr_latent.weight import Easing, parse_weight
+from ilvr_latent.guides.ilvr import Space
+from ilvr_latent.guides.weight import Easing, parse_weight
 
 Run = Callable[..., Tensor]
 SPACES: tuple[Space, ...] = ("state", "prediction")

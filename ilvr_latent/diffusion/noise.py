@@ -1,0 +1,173 @@
+"""Where random numbers come from.
+
+One seed policy for the whole project: a noise source is handed in, and draws in the order of the
+authors' code: x_T, then per sampling step z, then, only if the state is matched, the reference's
+noise. Two runs with equal seeds, shapes and devices are equal bit for bit. A run that goes back to
+noisier levels (:mod:`.methods.repaint`) draws each jump's noise when it jumps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Generator, Tensor
+
+from ..errors import InputError
+
+ReferenceNoise = Literal["fresh", "fixed", "hybrid"]
+# Share of the matched steps after which hybrid noise stays what it is.
+HYBRID_FRESH_SHARE = 0.6
+
+
+class NoiseSource(Protocol):
+    """Anything that gives standard normal tensors.
+
+    ``i`` counts the network calls of the run from 0, which are its sampling steps, the noisiest
+    first, unless it goes back.
+    """
+
+    def initial(self, shape: Sequence[int]) -> Tensor:
+        """x_T."""
+        ...
+
+    def step(self, i: int, shape: Sequence[int]) -> Tensor:
+        """z of step ``i``."""
+        ...
+
+    def reference(self, i: int, shape: Sequence[int]) -> Tensor:
+        """The noise of the reference that is matched after step ``i``."""
+        ...
+
+
+@runtime_checkable
+class JumpNoise(NoiseSource, Protocol):
+    """A noise source for runs that go back to noisier levels."""
+
+    def jump(self, i: int, shape: Sequence[int]) -> Tensor:
+        """The noise of jump ``i`` of the run, from 0."""
+        ...
+
+
+class SeededNoise:
+    """Noise from seeds.
+
+    Args:
+        seed: one integer: one stream for the whole batch, as in the authors' code. A sequence:
+            one stream for each picture of the batch, so a picture does not change with the batch
+            it is made in.
+        device: where numbers are drawn. Devices have different streams.
+    """
+
+    def __init__(self, seed: int | Sequence[int], device: torch.device | str = "cpu") -> None:
+        seeds = [seed] if isinstance(seed, int) else list(seed)
+        self._whole_batch = isinstance(seed, int)
+        self._generators = [Generator(device).manual_seed(s % 2**64) for s in seeds]
+
+    def _draw(self, shape: Sequence[int]) -> Tensor:
+        if self._whole_batch:
+            (generator,) = self._generators
+            return torch.randn(tuple(shape), generator=generator, device=generator.device)
+        if shape[0] != len(self._generators):
+            raise InputError(
+                f"There are {len(self._generators)} seeds for a batch of {shape[0]}; "
+                "give one seed for each picture, or a single integer."
+            )
+        return torch.stack(
+            [torch.randn(tuple(shape[1:]), generator=g, device=g.device) for g in self._generators]
+        )
+
+    def initial(self, shape: Sequence[int]) -> Tensor:
+        """The next numbers of the stream."""
+        return self._draw(shape)
+
+    def step(self, i: int, shape: Sequence[int]) -> Tensor:
+        """The next numbers of the stream."""
+        return self._draw(shape)
+
+    def reference(self, i: int, shape: Sequence[int]) -> Tensor:
+        """The next numbers of the stream."""
+        return self._draw(shape)
+
+    def jump(self, i: int, shape: Sequence[int]) -> Tensor:
+        """The next numbers of the stream."""
+        return self._draw(shape)
+
+
+class RecordedNoise:
+    """Noise that was written down, to repeat a run exactly.
+
+    Args:
+        x_T: (B, C, H, W).
+        z: one tensor for each network call, which is a sampling step unless the run goes back.
+        reference: one tensor for each call whose result is matched, under the number of the call.
+        jumps: one tensor for each jump, for runs that go back.
+    """
+
+    def __init__(
+        self,
+        x_T: Tensor,
+        z: Sequence[Tensor],
+        reference: dict[int, Tensor],
+        jumps: Sequence[Tensor] = (),
+    ) -> None:
+        self._x_T, self._z, self._reference, self._jumps = x_T, z, reference, jumps
+
+    def initial(self, shape: Sequence[int]) -> Tensor:
+        """The recorded x_T."""
+        return self._x_T.expand(tuple(shape))
+
+    def step(self, i: int, shape: Sequence[int]) -> Tensor:
+        """The recorded z of step ``i``."""
+        return self._z[i].expand(tuple(shape))
+
+    def reference(self, i: int, shape: Sequence[int]) -> Tensor:
+        """The recorded reference noise of step ``i``."""
+        return self._reference[i].expand(tuple(shape))
+
+    def jump(self, i: int, shape: Sequence[int]) -> Tensor:
+        """The recorded noise of jump ``i``."""
+        return self._jumps[i].expand(tuple(shape))
+
+
+class HeldNoise:
+    """The reference's noise of one run: fresh at each matched step up to a point, then held.
+
+    Fresh noise follows the reference best but loses low-band energy when the range ends early;
+    noise held from the start keeps the energy and follows less. Held after the first 60 % of the
+    matched steps, it keeps both. A run that goes back takes steps again: unless the noise is fixed,
+    those that drew it draw anew, and the others keep what was drawn last.
+
+    Args:
+        noise: where fresh numbers come from.
+        kind: ``fresh`` (the paper), ``fixed`` (one draw for the run) or ``hybrid``.
+        matched_steps: how many steps of the run are matched.
+    """
+
+    def __init__(self, noise: NoiseSource, kind: ReferenceNoise, matched_steps: int) -> None:
+        shares = {"fresh": 1.0, "fixed": 0.0, "hybrid": HYBRID_FRESH_SHARE}
+        if kind not in shares:
+            raise InputError(f"The reference noise is {kind!r}; use one of {list(shares)}.")
+        self._noise = noise
+        self._draws_left = max(1, round(shares[kind] * matched_steps))
+        self._draws_again = kind != "fixed"
+        self._fresh: set[int] = set()
+        self._held: Tensor | None = None
+        self._held_at: tuple[int, int] | None = None
+
+    def __call__(self, i: int, shape: Sequence[int], gone_back: int = 0) -> Tensor:
+        """The reference's noise, the same however often one visit of a step asks for it.
+
+        Args:
+            i: the step.
+            shape: of the state.
+            gone_back: levels that the run has gone back so far.
+        """
+        again = self._draws_again and gone_back > 0 and i in self._fresh
+        at = i, gone_back
+        if self._held is None or (at != self._held_at and (again or self._draws_left > 0)):
+            self._held, self._held_at = self._noise.reference(i + gone_back, shape), at
+            self._draws_left -= not again
+            self._fresh.add(i)
+        return self._held

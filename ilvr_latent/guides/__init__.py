@@ -1,0 +1,1 @@
+"""Methods of guidance: one paper, one file."""

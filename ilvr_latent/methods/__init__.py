@@ -1,1 +1,0 @@
-"""Methods of other papers, one file each."""

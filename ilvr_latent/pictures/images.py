@@ -1,0 +1,165 @@
+"""Pictures on disk to tensors in [-1, 1] and back."""
+
+from __future__ import annotations
+
+import glob
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, PngImagePlugin
+from torch import Tensor
+
+from ..errors import InputError
+from .files import written_whole
+
+Fit = Literal["crop", "pad", "stretch"]
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+# Pillow's modes with more than eight bits a channel; converting them would clip, not scale.
+DEEP_MODES = ("I;16", "I;16B", "I;16L", "I", "F")
+
+
+def read_image(path: Path | str) -> Image.Image:
+    """Open any picture as upright 8-bit RGB.
+
+    EXIF rotation is applied, transparency is laid on white, 16-bit grey is scaled down, palettes,
+    grey and CMYK are converted; of an animation, the first frame is taken.
+
+    Raises:
+        InputError: there is no such file, or it is not a picture that can be read whole.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures before it refuses huge ones; they are fine here.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as opened:
+                opened.load()
+                image: Image.Image = ImageOps.exif_transpose(opened)
+    except FileNotFoundError:
+        raise InputError(f"There is no file {str(path)!r}; check the path.") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{str(path)!r} cannot be read as a picture ({error}); save it again as PNG or JPEG."
+        ) from None
+    if image.mode in DEEP_MODES:
+        return _from_deep(image)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_deep(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.float64)
+    # Floats are read as 0..1 unless they go beyond; 32-bit integers fill 8 or 16 bits.
+    top = 65535.0 if image.mode.startswith("I;16") else float(np.nanmax(values, initial=0.0))
+    scale = 1.0 if image.mode == "F" and top <= 1 else 255.0 if top <= 255 else 65535.0
+    grey = np.nan_to_num(values / scale).clip(0, 1) * 255
+    return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def find_images(patterns: Sequence[str]) -> list[Path]:
+    """The pictures that files, folders (searched through) and glob patterns name, in order.
+
+    Raises:
+        InputError: a pattern names nothing, or a folder holds no picture.
+    """
+    found: list[Path] = []
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            here = sorted(p for p in path.rglob("*") if _is_picture(p))
+            if not here:
+                raise InputError(
+                    f"The folder {pattern!r} holds no picture; put files ending in "
+                    f"{', '.join(sorted(SUFFIXES))} into it."
+                )
+        elif path.exists():
+            here = [path]
+        else:
+            # Path.glob refuses absolute patterns.
+            matches = sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207
+            here = [p for p in matches if _is_picture(p)]
+            if not here:
+                raise InputError(
+                    f"There is no picture at {pattern!r}; give a file, a folder or a glob such as "
+                    "'refs/*.png'."
+                )
+        found += [p for p in here if p not in found]
+    return found
+
+
+def find_one_image(pattern: str) -> tuple[Path, Image.Image]:
+    """The one picture that a pattern names, and what is in it.
+
+    Raises:
+        InputError: it names none or several, or the file is not a picture.
+    """
+    found = find_images([pattern])
+    if len(found) > 1:
+        raise InputError(f"{pattern!r} names {len(found)} pictures; give one of them.")
+    return found[0], read_image(found[0])
+
+
+def fit_to(image: Image.Image, size: tuple[int, int], fit: Fit = "crop") -> Image.Image:
+    """A picture at another size and aspect.
+
+    Args:
+        image: RGB.
+        size: width and height in pixels.
+        fit: ``crop`` fills the frame and cuts what sticks out, ``pad`` shows everything on white,
+            ``stretch`` ignores the aspect.
+
+    Raises:
+        InputError: unknown ``fit``.
+    """
+    resample = Image.Resampling.BICUBIC
+    if fit == "crop":
+        return ImageOps.fit(image, size, resample)
+    if fit == "pad":
+        return _padded(image, size)
+    if fit == "stretch":
+        return image.resize(size, resample)
+    raise InputError(f"fit is {fit!r}; use one of {list(get_args(Fit))}.")
+
+
+def _padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    # ImageOps.pad of older Pillows fails where a side would round down to nothing.
+    scale = min(size[0] / image.width, size[1] / image.height)
+    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    frame = Image.new("RGB", size, "white")
+    corner = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    frame.paste(image.resize(inner, Image.Resampling.BICUBIC), corner)
+    return frame
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """RGB picture to (1, 3, H, W) in [-1, 1], fp32."""
+    pixels = torch.from_numpy(np.array(image.convert("RGB")))
+    return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
+def to_images(x: Tensor) -> list[Image.Image]:
+    """(B, 3 or 1, H, W) in [-1, 1] to RGB pictures; values outside are clamped."""
+    if x.shape[1] == 1:
+        x = x.expand(-1, 3, -1, -1)
+    # Half is added and cut off, as torchvision's save_image and so the authors' code do.
+    pixels = ((x.float().clamp(-1, 1) + 1) * 127.5 + 0.5).clamp(0, 255).byte()
+    return [Image.fromarray(array) for array in pixels.permute(0, 2, 3, 1).cpu().numpy()]
+
+
+def save_png(image: Image.Image, path: Path, settings: dict[str, object] | None = None) -> None:
+    """Write a PNG whole or not at all, with its settings as JSON in the text chunk ``ilvr``."""
+    info = PngImagePlugin.PngInfo()
+    if settings is not None:
+        info.add_text("ilvr", json.dumps(settings))
+    with written_whole(path) as partial:
+        image.save(partial, format="PNG", pnginfo=info)

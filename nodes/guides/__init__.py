@@ -1,0 +1,1 @@
+"""Nodes that put a method of guidance on a MODEL."""

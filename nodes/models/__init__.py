@@ -1,0 +1,1 @@
+"""Nodes that bring a MODEL, its sampler or its conditioning."""

@@ -1,0 +1,1 @@
+"""Nodes that prepare, compare and report."""

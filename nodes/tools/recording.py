@@ -1,0 +1,95 @@
+"""What a run of the host's sampler did, kept for the node that shows it.
+
+A tape is shared by the nodes ILVR Record, which makes it, and ILVR Report, which reads it, while
+the sampler between them writes on it. It holds plain numbers of the last few runs, no tensors. A
+run is found again by its finished latent, so several samplers may share a tape, and it does not
+matter which of them the host runs, or leaves out because nothing has changed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...ilvr_latent import Recording
+from ...ilvr_latent.guides.recorder import Compared, RecordedRun
+from ..driver import HostRun
+from ..guides.matching import Condition, HostILVR, Placed
+
+KEPT_RUNS = 16
+# A latent is known again by so many of its numbers.
+SAMPLED_NUMBERS = 16
+
+Fingerprint = tuple[float, ...]
+
+
+class Tape:
+    """Recordings of the last runs, under what they made."""
+
+    def __init__(self) -> None:
+        self._runs: deque[tuple[Fingerprint, Recording]] = deque(maxlen=KEPT_RUNS)
+
+    def add(self, samples: Tensor, recording: Recording) -> None:
+        """Keep the recording of the run that made ``samples``, a latent as samplers give it."""
+        self._runs.append((fingerprint(samples), recording))
+
+    def find(self, samples: Tensor) -> Recording | None:
+        """The recording of the run that made ``samples``, if there is one."""
+        wanted = fingerprint(samples)
+        found = (recording for known, recording in reversed(self._runs) if _same(known, wanted))
+        return next(found, None)
+
+
+def fingerprint(samples: Tensor) -> Fingerprint:
+    """A latent's shape and some of its numbers."""
+    flat = samples.detach().flatten()
+    at = torch.linspace(0, max(len(flat) - 1, 0), SAMPLED_NUMBERS, device=flat.device).long()
+    return *map(float, samples.shape), *flat[at].float().tolist()
+
+
+def _same(one: Fingerprint, other: Fingerprint) -> bool:
+    # Half precision may lie between the sampler and the node.
+    return len(one) == len(other) and all(
+        math.isclose(a, b, rel_tol=2e-2, abs_tol=1e-3) for a, b in zip(one, other, strict=True)
+    )
+
+
+class HostRecorder:
+    """ILVR that is written down; see :class:`.host.HostGuide`.
+
+    Args:
+        guide: does what it did before.
+        tape: is written on when a run has finished its picture.
+    """
+
+    def __init__(self, guide: HostILVR | HostRecorder, tape: Tape) -> None:
+        self._guide, self._tape = guide, tape
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The references; a recording compares with the first."""
+        return self._guide.conditions
+
+    def joined(self, other: HostILVR) -> HostRecorder:
+        """The references of both, written down."""
+        return HostRecorder(self._guide.joined(other), self._tape)
+
+    def begin(self, run: HostRun) -> RecordedRun:
+        """Begin the guide's run and the recording, also where nothing is to be matched.
+
+        Raises:
+            InputError: a reference does not fit the latent.
+        """
+        inner: Any = self._guide.begin(run)
+        placed = Placed(self.conditions[0], run)
+        mask = placed.area if isinstance(placed.area, Tensor) else None
+
+        def keep(recording: Recording, result: Tensor) -> None:
+            self._tape.add(run.model.process_latent_out(result.float()), recording)
+
+        compared = Compared(placed.y_0, placed.lowpass, mask)
+        return RecordedRun(inner, compared, len(run.sigmas) - 1, keep)

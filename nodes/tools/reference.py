@@ -1,0 +1,126 @@
+"""Nodes that prepare a reference and show what of it the model is held to."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, get_args
+
+import comfy.sd
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ...ilvr_latent.guides.lowpass import Kernel, LowPass
+from ...ilvr_latent.pictures.images import Fit
+from ..fitting import fit_image, on_white
+from ..schema import schema
+
+logger = logging.getLogger(__name__)
+
+
+class ILVRReferenceEncode(io.ComfyNode):
+    """A picture to the latent that ILVR Apply takes."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Ids and input names are a promise: workflows rely on them."""
+        return schema(
+            node_id="ILVRReferenceEncode",
+            search_aliases=["reference image", "vae encode", "resize to latent"],
+            display_name="ILVR Reference (VAE Encode)",
+            category="ILVR",
+            description="Brings a picture to the size that is sampled and encodes it.",
+            inputs=[
+                io.Image.Input(
+                    "image",
+                    tooltip="The picture whose layout and colours are wanted. What is "
+                    "transparent becomes white.",
+                ),
+                io.Vae.Input("vae", tooltip="The VAE that belongs to the sampled model."),
+                io.Latent.Input(
+                    "latent",
+                    optional=True,
+                    tooltip="The latent that goes into the sampler: the picture takes its size. "
+                    "Without it, the picture keeps its own.",
+                ),
+                io.Combo.Input(
+                    "fit",
+                    options=list(get_args(Fit)),
+                    default="crop",
+                    optional=True,
+                    tooltip="If the aspect differs: crop cuts what sticks out, pad shows "
+                    "everything on white, stretch distorts.",
+                ),
+            ],
+            outputs=[
+                io.Latent.Output(display_name="reference", tooltip="For ILVR Apply."),
+                io.Image.Output(display_name="image", tooltip="The picture as it was encoded."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, image: Tensor, vae: Any, latent: dict[str, Any] | None = None, fit: Fit = "crop"
+    ) -> io.NodeOutput:
+        """Fit and encode."""
+        pixels = on_white(image)
+        if latent is not None:
+            cell = vae.spacial_compression_encode()
+            height, width = (side * cell for side in latent["samples"].shape[-2:])
+            pixels = fit_image(pixels, width, height, fit)
+        return io.NodeOutput({"samples": _encode(vae, pixels)}, pixels)
+
+
+def _encode(vae: Any, pixels: Tensor) -> Tensor:
+    """The latent, once more in fp32 where half precision overflows."""
+    samples: Tensor = vae.encode(pixels)
+    if bool(torch.isfinite(samples).all()) or vae.vae_dtype == torch.float32:
+        return samples
+    logger.warning("The VAE gave NaN in %s; the reference is encoded in fp32.", vae.vae_dtype)
+    wide = comfy.sd.VAE(sd=vae.get_sd(), dtype=torch.float32)
+    return wide.encode(pixels)
+
+
+class ILVRLowPassPreview(io.ComfyNode):
+    """The low frequencies of a picture."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Ids and input names are a promise: workflows rely on them."""
+        return schema(
+            node_id="ILVRLowPassPreview",
+            search_aliases=["blur", "low frequencies", "downsample"],
+            display_name="ILVR Low-Pass Preview",
+            category="ILVR",
+            description="Shows what of a reference the model will be held to.",
+            inputs=[
+                io.Image.Input("image", tooltip="The reference, at the size that is sampled."),
+                io.Float.Input(
+                    "factor",
+                    default=32.0,
+                    min=1.0,
+                    max=2048.0,
+                    step=0.25,
+                    tooltip="Detail smaller than this many pixels is removed. For a latent "
+                    "model, 8 times the factor of ILVR Apply; for a pixel model, the same.",
+                ),
+                io.Combo.Input(
+                    "kernel",
+                    options=list(get_args(Kernel)),
+                    default="cubic",
+                    optional=True,
+                    tooltip="The same as in ILVR Apply.",
+                ),
+            ],
+            outputs=[io.Image.Output(tooltip="The low frequencies.")],
+        )
+
+    @classmethod
+    def execute(cls, image: Tensor, factor: float, kernel: Kernel = "cubic") -> io.NodeOutput:
+        """phi_N of each picture.
+
+        Raises:
+            InputError: the factor is below 1.
+        """
+        low = LowPass(factor, kernel)(on_white(image).movedim(-1, 1))
+        return io.NodeOutput(low.clamp(0, 1).movedim(1, -1))
