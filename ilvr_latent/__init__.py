@@ -6,19 +6,34 @@
 """
 
 from .adm import ADMConfig, inspect_checkpoint, load_adm, save_adm
-from .diffusion.guide import Guide, GuideRun
-from .diffusion.noise import JumpNoise, NoiseSource, RecordedNoise, SeededNoise
-from .diffusion.resampling import Resampling
-from .diffusion.sampling import sample_with
-from .diffusion.schedule import Schedule, Step
+from .diffusion import (
+    SAMPLERS,
+    Guide,
+    GuideRun,
+    Guides,
+    JumpNoise,
+    NoiseSource,
+    RecordedNoise,
+    Resampling,
+    Run,
+    Schedule,
+    SeededNoise,
+    Start,
+    Step,
+    sample_with,
+)
 from .embedded import load_embedded
 from .errors import InputError
-from .guides.ilvr import ILVR
-from .guides.lowpass import LowPass, match
-from .guides.recorder import Recorder, Recording
-from .guides.reference import Reference
-from .guides.weight import WeightSchedule
-from .guides.window import Window
+from .guides import (
+    ILVR,
+    LowPass,
+    Recorder,
+    Recording,
+    Reference,
+    WeightSchedule,
+    Window,
+    match,
+)
 from .recipes import RECIPES, Recipe, apply_recipe, vary_factor, vary_range
 from .sampling import sample
 
@@ -27,9 +42,11 @@ __version__ = "0.1.0"
 __all__ = [
     "ILVR",
     "RECIPES",
+    "SAMPLERS",
     "ADMConfig",
     "Guide",
     "GuideRun",
+    "Guides",
     "InputError",
     "JumpNoise",
     "LowPass",
@@ -40,8 +57,10 @@ __all__ = [
     "Recording",
     "Reference",
     "Resampling",
+    "Run",
     "Schedule",
     "SeededNoise",
+    "Start",
     "Step",
     "WeightSchedule",
     "Window",

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..adm import load_adm
+from ..adm.authors import authors_window
 from ..adm.flags import MissingFlags
 from ..diffusion.noise import SeededNoise
 from ..diffusion.schedule import Schedule
@@ -21,7 +22,7 @@ from ..errors import InputError
 from ..guides.reference import Reference
 from ..pictures.files import output_folder
 from ..pictures.images import read_image, save_png, to_images, to_tensor
-from ..sampling import authors_window, sample
+from ..sampling import sample
 from .common import choose_device, progress
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from torch import Tensor
 from ..adm import load_adm
 from ..diffusion.guide import Guide
 from ..diffusion.noise import SeededNoise
-from ..diffusion.sampling import check_sampler, checked_variance, labels_for, sample_with
+from ..diffusion.samplers import chosen_sampler
+from ..diffusion.sampling import labels_for, sample_with
 from ..diffusion.schedule import Schedule
 from ..embedded import PIXEL_MODEL
 from ..errors import InputError
@@ -137,8 +138,7 @@ class ADMPictures:
         """See :class:`PictureMaker`."""
         config = self._model.config
         sampler, eta, _ = settings.reverse(len(self._schedule(settings)))
-        check_sampler(sampler, eta)
-        checked_variance(config, settings.variance)
+        chosen_sampler(sampler, config, eta=eta, variance=settings.variance)
         labels_for(config, settings.class_label, 1, self._model.device)
         settings.reference(references, self.mask).matched_steps(self._schedule(settings))
         self.calls(settings)

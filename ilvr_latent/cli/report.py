@@ -93,7 +93,9 @@ def _recorded(
         chosen,
         seeds,
         advance,
-        watch=lambda guide, compared: Recorder(guide, compared, recordings.append),
+        watch=lambda guide, compared: Recorder(
+            guide, compared, lambda recording, *_: recordings.append(recording)
+        ),
     )
     if not recordings:
         raise InputError(

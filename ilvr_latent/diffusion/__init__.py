@@ -1,1 +1,36 @@
 """The forward process, the samplers, and the shape that every method of guidance has."""
+
+from .denoiser import Denoiser, DenoiserConfig
+from .gradients import gradient, ordinary, ordinary_weights
+from .guide import Guide, GuideRun, Guides, Run
+from .noise import JumpNoise, NoiseSource, RecordedNoise, RepeatNoise, SeededNoise
+from .resampling import Resampling
+from .samplers import DDIM, DDPM, SAMPLERS, Sampler
+from .sampling import Start, sample_with
+from .schedule import Schedule, Step
+
+__all__ = [
+    "DDIM",
+    "DDPM",
+    "SAMPLERS",
+    "Denoiser",
+    "DenoiserConfig",
+    "Guide",
+    "GuideRun",
+    "Guides",
+    "JumpNoise",
+    "NoiseSource",
+    "RecordedNoise",
+    "RepeatNoise",
+    "Resampling",
+    "Run",
+    "Sampler",
+    "Schedule",
+    "SeededNoise",
+    "Start",
+    "Step",
+    "gradient",
+    "ordinary",
+    "ordinary_weights",
+    "sample_with",
+]

@@ -1,9 +1,10 @@
 """Where random numbers come from.
 
-One seed policy for the whole project: a noise source is handed in, and draws in the order of the
-authors' code: x_T, then per sampling step z, then, only if the state is matched, the reference's
-noise. Two runs with equal seeds, shapes and devices are equal bit for bit. A run that goes back to
-noisier levels (:mod:`.methods.repaint`) draws each jump's noise when it jumps.
+One seed policy for the whole project: noise belongs to a picture, not to its place in a batch. A
+noise source is handed in, and draws in the order of the authors' code: x_T, then per sampling step
+z, then, only if the state is matched, the reference's noise. Two runs with equal seeds, shapes and
+devices are equal bit for bit. A run that goes back to noisier levels (:mod:`.resampling`) draws
+each jump's noise when it jumps.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class NoiseSource(Protocol):
         ...
 
     def reference(self, i: int, shape: Sequence[int]) -> Tensor:
-        """The noise of the reference that is matched after step ``i``."""
+        """The noise of the reference that is matched after step ``i``; -1 is x_T itself."""
         ...
 
 
@@ -50,25 +51,39 @@ class JumpNoise(NoiseSource, Protocol):
         ...
 
 
+@runtime_checkable
+class RepeatNoise(NoiseSource, Protocol):
+    """A noise source for methods that take a step several times."""
+
+    def repeat_step(self, i: int, j: int, shape: Sequence[int]) -> Tensor:
+        """z of repeat ``j`` of step ``i``."""
+        ...
+
+    def renoise(self, i: int, j: int, shape: Sequence[int]) -> Tensor:
+        """The noise that takes repeat ``j`` of step ``i`` back to where it started."""
+        ...
+
+
 class SeededNoise:
-    """Noise from seeds.
+    """Noise from seeds, one stream for each picture: a picture does not change with its batch.
 
     Args:
-        seed: one integer: one stream for the whole batch, as in the authors' code. A sequence:
-            one stream for each picture of the batch, so a picture does not change with the batch
-            it is made in.
+        seed: one for each picture, or a single one: picture k of the batch then has seed + k.
         device: where numbers are drawn. Devices have different streams.
     """
 
     def __init__(self, seed: int | Sequence[int], device: torch.device | str = "cpu") -> None:
-        seeds = [seed] if isinstance(seed, int) else list(seed)
-        self._whole_batch = isinstance(seed, int)
-        self._generators = [Generator(device).manual_seed(s % 2**64) for s in seeds]
+        self._first = seed if isinstance(seed, int) else None
+        self._device = device
+        seeds = [] if isinstance(seed, int) else list(seed)
+        self._generators = [self._stream(one) for one in seeds]
+
+    def _stream(self, seed: int) -> Generator:
+        return Generator(self._device).manual_seed(seed % 2**64)
 
     def _draw(self, shape: Sequence[int]) -> Tensor:
-        if self._whole_batch:
-            (generator,) = self._generators
-            return torch.randn(tuple(shape), generator=generator, device=generator.device)
+        if self._first is not None and not self._generators:
+            self._generators = [self._stream(self._first + k) for k in range(shape[0])]
         if shape[0] != len(self._generators):
             raise InputError(
                 f"There are {len(self._generators)} seeds for a batch of {shape[0]}; "
@@ -79,19 +94,27 @@ class SeededNoise:
         )
 
     def initial(self, shape: Sequence[int]) -> Tensor:
-        """The next numbers of the stream."""
+        """The next numbers of each stream."""
         return self._draw(shape)
 
     def step(self, i: int, shape: Sequence[int]) -> Tensor:
-        """The next numbers of the stream."""
+        """The next numbers of each stream."""
         return self._draw(shape)
 
     def reference(self, i: int, shape: Sequence[int]) -> Tensor:
-        """The next numbers of the stream."""
+        """The next numbers of each stream."""
         return self._draw(shape)
 
     def jump(self, i: int, shape: Sequence[int]) -> Tensor:
-        """The next numbers of the stream."""
+        """The next numbers of each stream."""
+        return self._draw(shape)
+
+    def repeat_step(self, i: int, j: int, shape: Sequence[int]) -> Tensor:
+        """The next numbers of each stream."""
+        return self._draw(shape)
+
+    def renoise(self, i: int, j: int, shape: Sequence[int]) -> Tensor:
+        """The next numbers of each stream."""
         return self._draw(shape)
 
 
@@ -160,7 +183,7 @@ class HeldNoise:
         """The reference's noise, the same however often one visit of a step asks for it.
 
         Args:
-            i: the step.
+            i: the step that produced the state; -1 for x_T.
             shape: of the state.
             gone_back: levels that the run has gone back so far.
         """

@@ -1,8 +1,7 @@
-"""Reverse steps: DDPM with fixed or learned variance, and DDIM.
+"""The numbers of a reverse step: posterior mean and variance, and x_0 from a network's output.
 
 DDPM   arXiv 2006.11239, eq. 6-7 (posterior mean and variance)
 IDDPM  arXiv 2102.09672, eq. 15 (learned variance, between beta and beta-tilde in the log)
-DDIM   arXiv 2010.02502, eq. 12 and 16 (eta = 0 deterministic, 1 as noisy as DDPM)
 
 x_t   state            a_bar       alpha-bar at t                beta   1 - a_bar / a_bar_prev
 x_0   clean estimate   a_bar_prev  at the next, less noisy step  beta_tilde  posterior variance
@@ -16,6 +15,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from torch import Tensor
+
+from ..errors import InputError
+from .denoiser import DenoiserConfig
 
 Variance = Literal["learned_range", "fixed_large", "fixed_small"]
 
@@ -77,27 +79,6 @@ def predicted_x_0(output: Tensor, x_t: Tensor, a_bar: float, prediction_type: st
     return (1 / math.sqrt(a_bar)) * x_t - math.sqrt(1 / a_bar - 1) * output
 
 
-def ddpm_step(
-    x_0: Tensor, x_t: Tensor, z: Tensor, transition: Transition, log_variance: Tensor | float
-) -> Tensor:
-    """x_{t-1} of DDPM."""
-    mean = transition.posterior_mean(x_0, x_t)
-    if transition.last:
-        return mean
-    if isinstance(log_variance, Tensor):
-        return mean + (0.5 * log_variance).exp() * z
-    return mean + math.exp(0.5 * log_variance) * z
-
-
-def ddim_step(x_0: Tensor, x_t: Tensor, z: Tensor, transition: Transition, eta: float) -> Tensor:
-    """x_{t-1} of DDIM, eq. 12 with sigma from eq. 16."""
-    a_bar, a_bar_prev = transition.a_bar, transition.a_bar_prev
-    sigma = eta * math.sqrt((1 - a_bar_prev) / (1 - a_bar)) * math.sqrt(transition.beta)
-    eps = ((1 / math.sqrt(a_bar)) * x_t - x_0) * (1 / math.sqrt(1 / a_bar - 1))
-    mean = math.sqrt(a_bar_prev) * x_0 + math.sqrt(1 - a_bar_prev - sigma**2) * eps
-    return mean if transition.last else mean + sigma * z
-
-
 def log_variance(
     transition: Transition, variance: Variance, learned: Tensor | None
 ) -> Tensor | float:
@@ -115,3 +96,30 @@ def log_variance(
     if variance == "fixed_small" or transition.last:
         return low
     return high
+
+
+def default_variance(config: DenoiserConfig) -> Variance:
+    """What the network has learned, else the fixed variance that its configuration names."""
+    if config.learn_sigma:
+        return "learned_range"
+    return "fixed_small" if config.sigma_small else "fixed_large"
+
+
+def checked_variance(config: DenoiserConfig, variance: Variance | None) -> Variance:
+    """The variance of DDPM that was chosen, or the network's own for ``None``.
+
+    Raises:
+        InputError: it is unknown, or the network has not learned one.
+    """
+    if variance is None:
+        return default_variance(config)
+    if variance not in ("learned_range", "fixed_large", "fixed_small"):
+        raise InputError(
+            f"The variance is {variance!r}; use 'learned_range', 'fixed_large' or 'fixed_small'."
+        )
+    if variance == "learned_range" and not config.learn_sigma:
+        raise InputError(
+            "The variance is 'learned_range', but this network has not learned one; "
+            "use 'fixed_large' or 'fixed_small'."
+        )
+    return variance

@@ -1,22 +1,38 @@
-"""Sampling in pixel space over any denoiser, guided or not; ``reverse.py`` has the steps."""
+"""The one loop of sampling in pixel space, over any denoiser, guided or not."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Literal
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
 from .denoiser import Denoiser, DenoiserConfig
-from .guide import Guide
-from .noise import NoiseSource
-from .resampling import Jump, Resampling, walk
-from .reverse import Variance, ddim_step, ddpm_step, log_variance, predicted_x_0, transitions
+from .guide import HOOKS, Guide, GuideRun, Run, begun
+from .noise import NoiseSource, RepeatNoise
+from .resampling import Jump, Resampling, renoised, walk
+from .reverse import Transition, Variance, predicted_x_0, transitions
+from .samplers import Sampler, chosen_sampler
 from .schedule import Schedule, Step
 
 Callback = Callable[[Step, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Begin from a picture instead of pure noise (SDEdit, arXiv 2108.01073).
+
+    Attributes:
+        image: (B, C, H, W) in [-1, 1]; noised to the level of the first step by x_T's noise.
+        index: the first step that is taken, 0 = the noisiest.
+    """
+
+    image: Tensor
+    index: int
 
 
 @torch.no_grad()
@@ -26,16 +42,17 @@ def sample_with(
     *,
     shape: Sequence[int],
     steps: str | int = "100",
-    sampler: Literal["ddpm", "ddim"] = "ddpm",
+    sampler: str | Sampler = "ddpm",
     eta: float = 1.0,
     variance: Variance | None = None,
     class_labels: Tensor | None = None,
     clip_denoised: bool = True,
     resampling: Resampling | None = None,
     noise: NoiseSource,
+    start: Start | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
-    """Sample with any method of guidance; :func:`sample` is this with ILVR.
+    """Sample with any method of guidance; :func:`ilvr_latent.sample` is this with ILVR.
 
     A run that goes back shows the guide every step as often as it is taken, in that order; a jump
     itself is not shown, so a state is matched once before each network call.
@@ -45,7 +62,7 @@ def sample_with(
         guide: the method, or ``None`` for an unguided sample.
         shape: (B, C, H, W).
         steps: see :func:`ilvr_latent.diffusion.schedule.respaced_timesteps`.
-        sampler: ``ddpm`` or ``ddim``.
+        sampler: a name in :data:`~.samplers.SAMPLERS`, or a sampler with its settings.
         eta: noise of DDIM, 0 to 1; no effect on DDPM.
         variance: of DDPM; ``None`` takes what the network has learned, else the fixed one that
             its configuration names.
@@ -53,88 +70,134 @@ def sample_with(
         clip_denoised: clamp the estimate of x_0 to [-1, 1] at every step.
         resampling: RePaint's jumps back to noisier levels; ``None`` is without.
         noise: where random numbers come from; a :class:`~.noise.JumpNoise` for jumps.
+        start: a picture to begin from; ``None`` begins from pure noise.
         callback: called after every network call with its step and the new state.
 
     Returns:
-        (B, C, H, W) fp32, not clamped.
+        (B, C, H, W), not clamped; fp32, or float64 where the noise is.
 
     Raises:
-        InputError: a setting is outside its range or does not fit the network.
+        InputError: a setting is outside its range or does not fit the network or the guide.
     """
     config = model.config
-    variance = checked_variance(config, variance)
-    check_sampler(sampler, eta)
-    schedule = Schedule(config.noise_schedule, config.diffusion_steps, steps)
+    if isinstance(sampler, str):
+        sampler = chosen_sampler(sampler, config, eta=eta, variance=variance)
+    whole = Schedule(config.noise_schedule, config.diffusion_steps, steps)
+    schedule = whole if start is None else _from_step(whole, start.index)
     moves = walk(schedule, resampling, noise)
-    run = guide.begin(schedule, shape, model.device, noise) if guide is not None else None
+    hooks = frozenset(HOOKS) - (frozenset() if sampler.has_mean else {"mean"})
+    run = Run(schedule, tuple(shape), model.device, noise, hooks)
+    guided = begun(guide, run)
 
-    x = noise.initial(shape).to(model.device, torch.float32)
+    network = _Network(model, class_labels, clip_denoised)
     transition_of = transitions(schedule)
+    x = _first_state(noise.initial(shape).to(model.device), schedule, start)
     for move in moves:
         if isinstance(move, Jump):
             x = move(x)
             continue
-        step = move
-        transition = transition_of[step.index]
-        if run is not None:
-            x = run.state(x, step)
-        t = torch.full((shape[0],), step.t, dtype=torch.int64, device=x.device)
-        output = model(x, t, class_labels)
-        learned = None
-        if config.learn_sigma:
-            output, learned = output.chunk(2, dim=1)
-        x_0 = predicted_x_0(output, x, transition.a_bar, config.prediction_type)
-        if clip_denoised:
-            x_0 = x_0.clamp(-1, 1)
-        if run is not None:
-            x_0 = run.prediction(x_0, x, step)
-        z = noise.step(step.call, shape).to(x)
-        if sampler == "ddim":
-            x = ddim_step(x_0, x, z, transition, eta)
-        else:
-            x = ddpm_step(x_0, x, z, transition, log_variance(transition, variance, learned))
-        if callback is not None:
-            callback(step, x)
-    return run.end(x) if run is not None else x
+        transition = transition_of[move.index]
+        times = guided.repeats(move)
+        for j in range(times):
+            z = partial(_noise_of, noise, move, j, times, shape)
+            produced = _taken(x, z, move, transition, sampler, network, guided)
+            if callback is not None:
+                callback(move, produced)
+            if j < times - 1:
+                x = _back(produced, move, transition, _repeating(noise), j)
+        x = produced
+    return guided.end(x)
 
 
-def default_variance(config: DenoiserConfig) -> Variance:
-    """What the network has learned, else the fixed variance that its configuration names."""
-    if config.learn_sigma:
-        return "learned_range"
-    return "fixed_small" if config.sigma_small else "fixed_large"
+def _taken(
+    x_t: Tensor,
+    z: Callable[[], Tensor],
+    step: Step,
+    transition: Transition,
+    sampler: Sampler,
+    network: _Network,
+    guided: GuideRun,
+) -> Tensor:
+    """One step with everything that a guide does in it: x_{t-1}."""
+    x_t = guided.state(x_t, step)
+    x_0 = guided.denoise(network.at(step, transition), x_t, step)
+    x_0 = guided.prediction(x_0, x_t, step)
+
+    def mean(mu: Tensor, variance: Tensor | float) -> Tensor:
+        return guided.mean(mu, variance, x_t, x_0, step)
+
+    # Drawn after what the guide draws: the order of the authors' code.
+    return sampler.step(x_0, x_t, z().to(x_t), transition, network.learned, mean)
 
 
-def checked_variance(config: DenoiserConfig, variance: Variance | None) -> Variance:
-    """The variance of DDPM that was chosen, or the network's own for ``None``.
+class _Network:
+    """The network as a denoiser; remembers the variance channels of its last call."""
+
+    def __init__(self, model: Denoiser, class_labels: Tensor | None, clip_denoised: bool) -> None:
+        self._model, self._labels, self._clip = model, class_labels, clip_denoised
+        self.learned: Tensor | None = None
+
+    def at(self, step: Step, transition: Transition) -> Callable[[Tensor], Tensor]:
+        """x_t to x_0 at one step."""
+        config = self._model.config
+
+        def denoise(x_t: Tensor) -> Tensor:
+            t = torch.full((len(x_t),), step.t, dtype=torch.int64, device=x_t.device)
+            output = self._model(x_t, t, self._labels)
+            if config.learn_sigma:
+                output, learned = output.chunk(2, dim=1)
+                self.learned = learned.detach()
+            x_0 = predicted_x_0(output, x_t, transition.a_bar, config.prediction_type)
+            return x_0.clamp(-1, 1) if self._clip else x_0
+
+        return denoise
+
+
+def _from_step(schedule: Schedule, first: int) -> Schedule:
+    """The rest of a schedule, from one of its steps on.
 
     Raises:
-        InputError: it is unknown, or the network has not learned one.
+        InputError: there is no such step.
     """
-    if variance is None:
-        return default_variance(config)
-    if variance not in ("learned_range", "fixed_large", "fixed_small"):
+    if not 0 <= first < len(schedule):
         raise InputError(
-            f"The variance is {variance!r}; use 'learned_range', 'fixed_large' or 'fixed_small'."
+            f"The start is at step {first}, but the run has {len(schedule)}; use 0 (the noisiest) "
+            f"to {len(schedule) - 1}."
         )
-    if variance == "learned_range" and not config.learn_sigma:
+    return Schedule.of(
+        [dataclasses.replace(s, index=s.index - first) for s in schedule.steps[first:]]
+    )
+
+
+def _first_state(eps: Tensor, schedule: Schedule, start: Start | None) -> Tensor:
+    """x_T, or the picture that the run starts from at its noise level."""
+    eps = eps if eps.dtype == torch.float64 else eps.float()
+    if start is None:
+        return eps
+    return schedule.steps[0].noised(start.image.to(eps), eps)
+
+
+def _repeating(noise: NoiseSource) -> RepeatNoise:
+    if not isinstance(noise, RepeatNoise):
         raise InputError(
-            "The variance is 'learned_range', but this network has not learned one; "
-            "use 'fixed_large' or 'fixed_small'."
+            "The noise source has none for steps that are taken again; give it methods "
+            "repeat_step(i, j, shape) and renoise(i, j, shape), or set the recurrence to 1."
         )
-    return variance
+    return noise
 
 
-def check_sampler(sampler: str, eta: float) -> None:
-    """Refuse an unknown sampler, and noise that there is none of.
+def _noise_of(noise: NoiseSource, step: Step, j: int, times: int, shape: Sequence[int]) -> Tensor:
+    """z of the sampler."""
+    if times == 1:
+        return noise.step(step.call, shape)
+    return _repeating(noise).repeat_step(step.call, j, shape)
 
-    Raises:
-        InputError: the sampler is unknown or eta outside [0, 1].
-    """
-    if sampler not in ("ddpm", "ddim"):
-        raise InputError(f"The sampler is {sampler!r}; use 'ddpm' or 'ddim'.")
-    if not 0 <= eta <= 1:
-        raise InputError(f"eta is {eta}; use a number from 0 (no noise) to 1 (as DDPM).")
+
+def _back(x: Tensor, step: Step, transition: Transition, noise: RepeatNoise, j: int) -> Tensor:
+    """The state that a step produced, noised again to the level that it started from."""
+    eps = noise.renoise(step.call, j, x.shape).to(x)
+    p, a = transition.a_bar_prev, transition.a_bar
+    return renoised(x, (p**0.5, (1 - p) ** 0.5), (a**0.5, (1 - a) ** 0.5), eps)
 
 
 def labels_for(

@@ -113,17 +113,19 @@ def _strided(diffusion_steps: int, count: int) -> list[int]:
 class Step:
     """One noise level of a run: x_t = alpha x_0 + sigma eps.
 
+    Drivers whose sampler is not ours derive their own.
+
     Attributes:
         index: sampling step, counted from 0 (the noisiest).
         t: original timestep.
         alpha: factor of the clean image.
         sigma: factor of the noise.
         fraction: position in the forward process, 0 (the noisiest timestep) to 1 (t = 0).
-        gone_back: levels that resampling has gone back so far, see :mod:`.methods.repaint`.
+        gone_back: levels that resampling has gone back so far, see :mod:`.resampling`.
     """
 
     index: int
-    t: int
+    t: float
     alpha: float
     sigma: float
     fraction: float
@@ -134,9 +136,23 @@ class Step:
         """Which network call of the run it is, from 0; the index unless the run goes back."""
         return self.index + self.gone_back
 
+    @property
+    def scale(self) -> float:
+        """The state divided by it is variance preserving: alpha^2 + sigma^2 = 1."""
+        return math.hypot(self.alpha, self.sigma)
+
+    @property
+    def a_bar(self) -> float:
+        """alpha-bar: the share of the picture in the state's variance."""
+        return self.alpha**2 / (self.alpha**2 + self.sigma**2)
+
     def noised(self, y_0: Tensor, eps: Tensor) -> Tensor:
         """A clean image at this noise level, q(y_t | y_0)."""
         return self.alpha * y_0 + self.sigma * eps
+
+    def between(self, start: float, end: float) -> bool:
+        """Whether its fraction is from ``start`` to ``end``."""
+        return start <= self.fraction <= end
 
 
 class Schedule:
@@ -149,7 +165,11 @@ class Schedule:
 
     Attributes:
         steps: one :class:`Step` for each network call.
+        after: the level that the run ends at, or ``None`` where it finishes the picture.
     """
+
+    steps: tuple[Step, ...]
+    after: Step | None = None
 
     def __init__(self, noise_schedule: str, diffusion_steps: int, steps: str | int) -> None:
         timesteps = respaced_timesteps(diffusion_steps, steps)[::-1]
@@ -159,22 +179,22 @@ class Schedule:
             Step(i, t, math.sqrt(a), math.sqrt(1 - a), 1 - t / last)
             for i, (t, a) in enumerate(zip(timesteps, a_bar, strict=True))
         )
+        # From the table, not from alpha: squaring a root costs the last digit.
         self.a_bar: tuple[float, ...] = tuple(a_bar)
 
     @classmethod
-    def of(cls, steps: Sequence[Step]) -> Schedule:
-        """A schedule whose steps another sampler has chosen, in any scale of the state.
-
-        alpha-bar is then the share of the picture in the state's variance.
-        """
+    def of(cls, steps: Sequence[Step], after: Step | None = None) -> Schedule:
+        """A schedule whose steps another sampler has chosen, in any scale of the state."""
         schedule = cls.__new__(cls)
-        schedule.steps = tuple(steps)
-        schedule.a_bar = tuple(s.alpha**2 / (s.alpha**2 + s.sigma**2) for s in steps)
+        schedule.steps, schedule.after = tuple(steps), after
+        schedule.a_bar = tuple(step.a_bar for step in steps)
         return schedule
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def a_bar_next(self, index: int) -> float:
-        """alpha-bar of the state that step ``index`` produces; 1 after the last."""
-        return self.a_bar[index + 1] if index + 1 < len(self.a_bar) else 1.0
+        """alpha-bar of the state that step ``index`` produces; 1 where that is the picture."""
+        if index + 1 < len(self.a_bar):
+            return self.a_bar[index + 1]
+        return 1.0 if self.after is None else self.after.a_bar

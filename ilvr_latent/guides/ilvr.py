@@ -12,41 +12,41 @@ Algorithm 1. For t = T .. 1:
 Two spaces of matching: ``state`` is the algorithm above; ``prediction`` matches the network's
 estimate of x_0 with y_0 at every step, the range-null-space form of DDNM (arXiv 2212.00490), which
 does not depend on the sampler's noise.
+
+In every driver a state is matched just before the network sees it, which is just after the step
+that produced it. Which of these states the window means is its ``gate``; the paper's leaves x_T.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+import dataclasses
+from collections.abc import Iterable, Sequence
 
-import torch
 from torch import Tensor
 
-from ..diffusion.noise import HeldNoise, NoiseSource, ReferenceNoise
-from ..diffusion.schedule import Schedule, Step
+from ..diffusion.guide import GuideRun, Run
+from ..diffusion.noise import HeldNoise, ReferenceNoise
+from ..diffusion.schedule import Step
 from ..errors import InputError
 from .lowpass import LowPass, merge
-from .reference import Reference
+from .reference import Reference, Space
+from .weight import weight_at
 from .window import Window
 
-__all__ = ["ILVR", "ILVRRun", "NoiseLevel", "Reference", "Space", "Window"]
+__all__ = ["ILVR", "ILVRRun", "Reference", "Space", "Window"]
 
-Space = Literal["state", "prediction"]
-NoiseLevel = Literal["produced", "current"]
+Target = tuple[LowPass, "float | Tensor", Tensor]
+"""What :func:`merge` needs to match with one reference: phi, weight and y."""
 
 
 class ILVR:
-    """ILVR with its settings; give it to :func:`ilvr_latent.diffusion.sampling.sample_with`.
+    """ILVR with its settings; see :class:`ilvr_latent.diffusion.Guide`.
 
     Args:
         references: one or more. Where they overlap in a step they are averaged by weight and
             mask; where they do not, they act side by side.
-        space: ``state`` (the paper) or ``prediction`` (DDNM's form).
-        reference_noise: ``fresh`` (the paper), ``fixed`` or ``hybrid``, see
-            :class:`~ilvr_latent.diffusion.noise.HeldNoise`.
-        noise_level: level of the reference's noise. ``produced`` is the paper: x_{t-1} is matched
-            with y_{t-1}, and x_0 with the clean reference. ``current`` is the authors' code:
-            x_{t-1} is matched with y_t.
+        space: of all references, in place of their own.
+        reference_noise: of all references, in place of their own.
 
     Raises:
         InputError: no reference, or an unknown setting.
@@ -56,99 +56,188 @@ class ILVR:
         self,
         references: Reference | Sequence[Reference],
         *,
-        space: Space = "state",
-        reference_noise: ReferenceNoise = "fresh",
-        noise_level: NoiseLevel = "produced",
+        space: Space | None = None,
+        reference_noise: ReferenceNoise | None = None,
     ) -> None:
-        self.references = (references,) if isinstance(references, Reference) else tuple(references)
-        if not self.references:
+        given = (references,) if isinstance(references, Reference) else tuple(references)
+        if not given:
             raise InputError("There is no reference; give at least one.")
-        if space not in ("state", "prediction"):
-            raise InputError(f"The space is {space!r}; use 'state' or 'prediction'.")
-        self.space = space
-        self.reference_noise: ReferenceNoise = reference_noise
-        self.noise_level = noise_level
+        self.references = tuple(
+            dataclasses.replace(one, space=space or one.space, noise=reference_noise or one.noise)
+            for one in given
+        )
 
-    def begin(
-        self, schedule: Schedule, shape: Sequence[int], device: torch.device, noise: NoiseSource
-    ) -> ILVRRun:
-        """Place the references for a run of ``shape`` and find the steps they match.
+    def begin(self, run: Run) -> ILVRRun | None:
+        """Place the references and find the steps they match; ``None`` where they match none.
 
         Raises:
-            InputError: a reference does not fit the shape, or its window holds no step.
+            InputError: a reference does not fit the run, or its window holds no step.
         """
-        return ILVRRun(self, schedule, shape, device, noise)
+        placed = [Placed(reference, run) for reference in self.references]
+        for one in placed:
+            run.tell(str(one))
+        active = [one for one in placed if one.weights or one.weight_at_end]
+        return self.run(active, run) if active else None
+
+    def run(self, placed: Sequence[Placed], run: Run) -> ILVRRun:
+        """One run with the references that match something."""
+        return ILVRRun(placed, run)
 
 
-class _Placed:
-    """A reference during one run: on the device, with the steps it matches."""
+class Placed:
+    """A reference during one run: at its size, on its device, with the steps it matches.
 
-    def __init__(
-        self, reference: Reference, schedule: Schedule, shape: Sequence[int], device: torch.device
-    ) -> None:
-        self.y_0, mask = reference.placed(shape, device)
-        self._mask = mask
+    Attributes:
+        reference: with its settings.
+        noise: the kind of noise it is given.
+        weights: of each step of the schedule whose state is matched, by index.
+        weight_at_end: of the finished picture.
+    """
+
+    def __init__(self, reference: Reference, run: Run) -> None:
+        self.reference = reference
+        self.noise = reference.noise or run.reference_noise
+        self.weights = reference.step_weights(run)
+        self.weight_at_end = self._weight_at_end(run)
+        self._y_0, self._mask = reference.placed(run)
         self._lowpass = reference.lowpass
-        self.weights = reference.step_weights(schedule)
+        self._steps = len(run.schedule)
+        self._window = reference.window.clipped(self._steps)
+        self._by_level = self._window.gate == "level"
+        self._other_weights: dict[int, float] = {}
 
-    def target(self, index: int, y: Tensor) -> tuple[LowPass, float | Tensor, Tensor]:
-        """What :func:`merge` needs to match the step ``index`` with ``y``."""
-        weight = self.weights[index]
-        return self._lowpass, weight if self._mask is None else weight * self._mask, y
+    def _weight_at_end(self, run: Run) -> float:
+        reference, steps = self.reference, len(run.schedule)
+        if run.schedule.after is not None:
+            return 0.0
+        if reference.window.gate == "producing":
+            return self.weights.get(steps - 1, 0.0)
+        return weight_at(reference.weight, 1.0) if reference.window.reaches_the_end(steps) else 0.0
+
+    def weight_of_state(self, step: Step) -> float:
+        """Of the state that the network is about to see at ``step``; 0 outside the window."""
+        if self._by_level:
+            return self.weight_of_prediction(step)
+        return self.weights.get(step.index - 1, 0.0)
+
+    def weight_of_prediction(self, step: Step) -> float:
+        """Of what the network makes of that state."""
+        if not self._by_level:
+            return self.weights.get(step.index, 0.0)
+        # A sampler may ask the network between its steps, so the level itself is asked.
+        return self._weight_of_level(step) if self._window.contains(step) else 0.0
+
+    def _weight_of_level(self, step: Step) -> float:
+        known = self.weights.get(step.index)
+        if known is None:
+            known = self._other_weights.get(step.index)
+        if known is None:
+            known = self.reference.weight_of(step, self._steps)
+            self._other_weights[step.index] = known
+        return known
+
+    def clean(self, weight: float) -> Target:
+        """To match a clean picture."""
+        return self._lowpass, self._in_area(weight), self._y_0
+
+    def noised(self, weight: float, level: Step, eps: Tensor) -> Target:
+        """To match a state at a noise level."""
+        return self._lowpass, self._in_area(weight), level.noised(self._y_0, eps)
+
+    def _in_area(self, weight: float) -> float | Tensor:
+        return weight if self._mask is None else weight * self._mask
+
+    def __str__(self) -> str:
+        """Which steps are matched, in words."""
+        if not self.weights and not self.weight_at_end:
+            why = "none is in the range" if self.reference.weight else "the weight is 0"
+            return f"Matches no step of {self._steps}: {why}."
+        name = "step" if len(self.weights) == 1 else "steps"
+        matched = sorted(self.weights)
+        parts = [f"{name} {spans(matched)} of {self._steps}"] if matched else []
+        parts += ["the finished picture"] if self.weight_at_end else []
+        return f"Matches {' and '.join(parts)}{self._weights_in_words(matched)}."
+
+    def _weights_in_words(self, matched: Sequence[int]) -> str:
+        weights = [self.weights[index] for index in matched]
+        weights += [self.weight_at_end] if self.weight_at_end else []
+        low, high = f"{min(weights):.2g}", f"{max(weights):.2g}"
+        if low == high:
+            return "" if low == "1" else f", weight {low}"
+        ends = (high, low) if weights[0] >= weights[-1] else (low, high)
+        return f", weight {' to '.join(ends)}"
 
 
-class ILVRRun:
-    """One run of ILVR; see :class:`ilvr_latent.diffusion.guide.GuideRun`."""
+class ILVRRun(GuideRun):
+    """One run of ILVR.
 
-    def __init__(
-        self,
-        ilvr: ILVR,
-        schedule: Schedule,
-        shape: Sequence[int],
-        device: torch.device,
-        noise: NoiseSource,
-    ) -> None:
-        self._ilvr = ilvr
-        self._schedule = schedule
-        self._placed = [_Placed(r, schedule, shape, device) for r in ilvr.references]
-        matched = frozenset[int]().union(*(placed.weights for placed in self._placed))
-        self._noise = HeldNoise(noise, ilvr.reference_noise, len(matched))
-        self._gone_back = 0
+    Args:
+        placed: the references that match something.
+        run: where they are placed.
+    """
+
+    def __init__(self, placed: Sequence[Placed], run: Run) -> None:
+        self._run, self._placed = run, placed
+        self._in_state = [one for one in placed if one.reference.space == "state"]
+        self._in_prediction = [one for one in placed if one.reference.space == "prediction"]
+        if not run.keeps_state:
+            # The match of the state would be lost or do harm, so the prediction carries it on.
+            self._in_prediction = list(placed)
+        self._noise = {
+            kind: HeldNoise(run.noise, kind, len(_matched(self._in_state, kind)))
+            for kind in dict.fromkeys(one.noise for one in self._in_state)
+        }
+
+    @property
+    def hooks(self) -> frozenset[str]:
+        """Those of the spaces that are matched in."""
+        of_state = {"state", "end"} if self._in_state else set[str]()
+        return frozenset(of_state | ({"prediction"} if self._in_prediction else set()))
+
+    def merged(self, other: GuideRun) -> GuideRun | None:
+        """The references of both, averaged where they overlap."""
+        if type(other) is not type(self):
+            return None
+        return type(self)([*self._placed, *other._placed], self._run)
 
     def state(self, x_t: Tensor, step: Step) -> Tensor:
-        """Eq. 8 on the state that the step before produced; x_T stays as it was drawn.
+        """Eq. 8, each reference noised to the level of the state."""
+        targets = []
+        for one in self._in_state:
+            if weight := one.weight_of_state(step):
+                held = self._noise[one.noise]
+                eps = held(step.index - 1, x_t.shape, step.gone_back).to(x_t.device)
+                targets.append(one.noised(weight, self.level(step), eps))
+        return merge(x_t, targets)
 
-        A state that a jump has noised again is matched like any other of its level.
-        """
-        self._gone_back = step.gone_back
-        if self._ilvr.space != "state" or step.index == 0:
-            return x_t
-        return self._match_state(x_t, produced_by=step.index - 1, level=step)
+    def level(self, step: Step) -> Step:
+        """The noise level that a reference is given to match the state before ``step``."""
+        return step
 
     def prediction(self, x_0: Tensor, x_t: Tensor, step: Step) -> Tensor:
-        """x_0 + w phi(y_0 - x_0) while the step is in the window."""
-        if self._ilvr.space != "prediction":
-            return x_0
-        active = self._active(step.index)
-        return merge(x_0, [placed.target(step.index, placed.y_0) for placed in active])
+        """x_0 + w phi(y_0 - x_0)."""
+        weighted = ((one, one.weight_of_prediction(step)) for one in self._in_prediction)
+        return merge(x_0, [one.clean(weight) for one, weight in weighted if weight])
 
     def end(self, x_0: Tensor) -> Tensor:
-        """The last of eq. 8: x_0 with the clean reference."""
-        if self._ilvr.space != "state":
-            return x_0
-        return self._match_state(x_0, produced_by=len(self._schedule) - 1, level=None)
+        """The last of eq. 8: the finished picture with the clean reference."""
+        weighted = ((one, one.weight_at_end) for one in self._in_state)
+        return merge(x_0, [one.clean(weight) for one, weight in weighted if weight])
 
-    def _active(self, index: int) -> list[_Placed]:
-        return [placed for placed in self._placed if index in placed.weights]
 
-    def _match_state(self, x: Tensor, *, produced_by: int, level: Step | None) -> Tensor:
-        """Match the state that step ``produced_by`` made; ``level`` None means it is clean."""
-        active = self._active(produced_by)
-        if not active:
-            return x
-        if self._ilvr.noise_level == "current":
-            level = self._schedule.steps[produced_by]
-        if level is None:
-            return merge(x, [p.target(produced_by, p.y_0) for p in active])
-        eps = self._noise(produced_by, x.shape, self._gone_back).to(x.device)
-        return merge(x, [p.target(produced_by, level.noised(p.y_0, eps)) for p in active])
+def _matched(placed: Iterable[Placed], kind: ReferenceNoise) -> set[int]:
+    """The steps in which noise of a kind is needed."""
+    return set[int]().union(*(one.weights for one in placed if one.noise == kind))
+
+
+def spans(indices: Sequence[int]) -> str:
+    """Ascending step numbers from 0 as people read them: ``[0, 1, 2, 5]`` is "1 to 3, 6"."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return ", ".join(
+        f"{run[0] + 1} to {run[-1] + 1}" if len(run) > 1 else f"{run[0] + 1}" for run in runs
+    )

@@ -11,16 +11,14 @@ device until the run has ended, and are read once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from ..diffusion.guide import Guide
-from ..diffusion.noise import NoiseSource
-from ..diffusion.schedule import Schedule, Step
+from ..diffusion.guide import Denoise, Guide, GuideRun, Run
+from ..diffusion.schedule import Step
 from .lowpass import LowPass
 from .reference import Reference
 from .spectrum import frequencies, radial_power_spectrum
@@ -54,22 +52,6 @@ class Recording:
     result: tuple[float, ...]
 
 
-class _HasIndex(Protocol):
-    @property
-    def index(self) -> int: ...
-
-
-_Step = TypeVar("_Step", bound=_HasIndex, contravariant=True)
-
-
-class _GuideRun(Protocol[_Step]):
-    """:class:`ilvr_latent.GuideRun`, whatever a step is to the driver."""
-
-    def state(self, x_t: Tensor, step: _Step) -> Tensor: ...
-    def prediction(self, x_0: Tensor, x_t: Tensor, step: _Step) -> Tensor: ...
-    def end(self, x_0: Tensor) -> Tensor: ...
-
-
 @dataclass(frozen=True, eq=False)
 class Compared:
     """The reference of a run, to compare with.
@@ -90,11 +72,11 @@ class Compared:
         return low if self.mask is None else low * self.mask
 
 
-class RecordedRun:
-    """One run of a guide, written down; see :class:`ilvr_latent.GuideRun`.
+class RecordedRun(GuideRun):
+    """One run of a guide, written down.
 
     Args:
-        inner: the guide's own run, or ``None`` where it does nothing.
+        inner: the guide's own run.
         compared: the reference.
         steps: of the run.
         done: given the recording and the picture when that is finished.
@@ -102,7 +84,7 @@ class RecordedRun:
 
     def __init__(
         self,
-        inner: _GuideRun[Any] | None,
+        inner: GuideRun,
         compared: Compared,
         steps: int,
         done: Callable[[Recording, Tensor], None],
@@ -112,21 +94,38 @@ class RecordedRun:
         self._residuals: dict[int, Tensor] = {}
         self._matched: set[int] = set()
 
-    def state(self, x_t: Tensor, step: _HasIndex) -> Tensor:
-        """What the guide makes of it."""
-        out = x_t if self._inner is None else self._inner.state(x_t, step)
-        return self._compare(x_t, out, step.index)
+    @property
+    def hooks(self) -> frozenset[str]:
+        """Those of the guide, and the two that are looked at."""
+        return self._inner.hooks | {"prediction", "end"}
 
-    def prediction(self, x_0: Tensor, x_t: Tensor, step: _HasIndex) -> Tensor:
+    def state(self, x_t: Tensor, step: Step) -> Tensor:
+        """What the guide makes of it."""
+        return self._compare(x_t, self._inner.state(x_t, step), step.index)
+
+    def denoise(self, denoiser: Denoise, x_t: Tensor, step: Step) -> Tensor:
+        """What the guide makes of it."""
+        return self._inner.denoise(denoiser, x_t, step)
+
+    def prediction(self, x_0: Tensor, x_t: Tensor, step: Step) -> Tensor:
         """What the guide makes of it; the residual of what it was given is noted."""
         # The last word counts: some samplers ask the network more than once in a step.
         self._residuals[step.index] = self._residual(x_0)
-        out = x_0 if self._inner is None else self._inner.prediction(x_0, x_t, step)
-        return self._compare(x_0, out, step.index)
+        return self._compare(x_0, self._inner.prediction(x_0, x_t, step), step.index)
+
+    def mean(
+        self, mu: Tensor, variance: Tensor | float, x_t: Tensor, x_0: Tensor, step: Step
+    ) -> Tensor:
+        """What the guide makes of it."""
+        return self._inner.mean(mu, variance, x_t, x_0, step)
+
+    def repeats(self, step: Step) -> int:
+        """As often as the guide wants it."""
+        return self._inner.repeats(step)
 
     def end(self, x_0: Tensor) -> Tensor:
         """What the guide makes of it; the recording is handed over."""
-        out = x_0 if self._inner is None else self._inner.end(x_0)
+        out = self._inner.end(x_0)
         self._compare(x_0, out, self._steps)
         self._residuals[self._steps] = self._residual(out)
         self._done(self._recording(x_0, out), out)
@@ -166,7 +165,7 @@ def _norms(x: Tensor) -> Tensor:
 
 
 class Recorder:
-    """A guide that does what another does, and writes it down; see :class:`ilvr_latent.Guide`.
+    """A guide that does what another does, and writes it down; see :class:`.diffusion.Guide`.
 
     >>> recorder = Recorder(ILVR(reference), reference)
     >>> sample_with(model, recorder, shape=shape, noise=SeededNoise(0))
@@ -177,7 +176,7 @@ class Recorder:
     Args:
         guide: the method; a weight of 0 records a run without it.
         reference: what to compare with, at the size that is sampled.
-        done: called with each recording, besides.
+        done: called with each recording, its finished picture and its run, besides.
 
     Attributes:
         recording: of the last run that finished its picture.
@@ -187,25 +186,24 @@ class Recorder:
         self,
         guide: Guide,
         reference: Reference,
-        done: Callable[[Recording], None] | None = None,
+        done: Callable[[Recording, Tensor, Run], None] | None = None,
     ) -> None:
         self._guide, self._reference, self._also = guide, reference, done
         self.recording: Recording | None = None
 
-    def begin(
-        self, schedule: Schedule, shape: Sequence[int], device: torch.device, noise: NoiseSource
-    ) -> RecordedRun:
-        """Begin the guide's run, and the recording.
+    def begin(self, run: Run) -> RecordedRun:
+        """Begin the guide's run, and the recording, also where nothing is to be matched.
 
         Raises:
             InputError: the guide or the reference does not fit the run.
         """
-        inner: _GuideRun[Step] = self._guide.begin(schedule, shape, device, noise)
-        y_0, mask = self._reference.placed(shape, device)
+        inner = self._guide.begin(run) or GuideRun()
+        y_0, mask = self._reference.placed(run)
         compared = Compared(y_0, self._reference.lowpass, mask)
-        return RecordedRun(inner, compared, len(schedule), self._keep)
 
-    def _keep(self, recording: Recording, result: Tensor) -> None:
-        self.recording = recording
-        if self._also is not None:
-            self._also(recording)
+        def keep(recording: Recording, result: Tensor) -> None:
+            self.recording = recording
+            if self._also is not None:
+                self._also(recording, result, run)
+
+        return RecordedRun(inner, compared, len(run.schedule), keep)

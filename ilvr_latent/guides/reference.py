@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from ..diffusion.schedule import Schedule
+from ..diffusion.guide import Run
+from ..diffusion.noise import ReferenceNoise
+from ..diffusion.schedule import Schedule, Step
 from ..errors import InputError
 from .lowpass import Kernel, LowPass
-from .weight import Weight, WeightSchedule, check_weight, weight_at
+from .weight import Weight, WeightSchedule, check_weight
 from .window import Window
+
+Space = Literal["state", "prediction"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +32,14 @@ class Reference:
         weight: 0 (off) to 1 (the paper), or a schedule of it over the window.
         mask: where to match, 1 = fully, broadcastable to (B, 1, H, W); ``None`` = everywhere.
         kernel: of phi_N.
+        space: match the ``state`` (the paper), or the ``prediction`` (DDNM's form).
+        noise: of the reference in the state space: ``fresh`` (the paper), ``fixed`` or
+            ``hybrid``, see :class:`~ilvr_latent.diffusion.noise.HeldNoise`; ``None`` is the
+            driver's: ``fresh`` in pixel space, ``hybrid`` in ComfyUI and diffusers.
 
     Raises:
-        InputError: the image or mask has the wrong rank or values that are not finite, or the
-            weight is outside [0, 1].
+        InputError: the image or mask has the wrong rank or values that are not finite, the
+            weight is outside [0, 1], or a choice is unknown.
     """
 
     image: Tensor
@@ -39,9 +48,14 @@ class Reference:
     weight: Weight = 1.0
     mask: Tensor | None = None
     kernel: Kernel = "cubic"
+    space: Space = "state"
+    noise: ReferenceNoise | None = None
 
     def __post_init__(self) -> None:
         LowPass(self.factor, self.kernel)
+        check_choice("space", self.space, get_args(Space))
+        if self.noise is not None:
+            check_choice("reference noise", self.noise, get_args(ReferenceNoise))
         if self.image.ndim < 4 or not self.image.is_floating_point():
             raise InputError(
                 f"The reference is {self.image.dtype} of shape {tuple(self.image.shape)}; "
@@ -77,44 +91,73 @@ class Reference:
             )
         return matched
 
-    def step_weights(self, schedule: Schedule) -> dict[int, float]:
+    def step_weights(self, run: Run) -> dict[int, float]:
         """The weight of each sampling step that is matched; a weight of 0 matches nothing.
 
         Raises:
-            InputError: there is a weight, but no step in the window.
+            InputError: there is a weight, but no step in the window, and the run is no stage.
         """
         # Switched off, it draws no noise either: the sample is then that without it, bit for bit.
-        matched = self.matched_steps(schedule) if self.weight else ()
-        steps = (schedule.steps[index] for index in matched)
-        weights = {s.index: weight_at(self.weight, self.window.progress(s)) for s in steps}
+        if not self.weight:
+            return {}
+        steps = [s for s in run.schedule.steps if s.sigma > 0 and self.window.contains(s)]
+        if not steps and not run.may_be_a_stage:
+            self.matched_steps(run.schedule)
+        weights = {s.index: self.weight_of(s, len(run.schedule)) for s in steps}
         return {index: weight for index, weight in weights.items() if weight}
 
-    def placed(self, shape: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor | None]:
-        """Image and mask as a run of ``shape`` needs them, fp32 on ``device``.
+    def weight_of(self, step: Step, steps: int) -> float:
+        """The weight of a step in the window of a run of so many steps."""
+        if not isinstance(self.weight, WeightSchedule):
+            return self.weight
+        return self.weight(self.window.clipped(steps).progress(step))
+
+    def placed(self, run: Run) -> tuple[Tensor, Tensor | None]:
+        """Image and mask as a run needs them, on its device, the mask within its inpainting area.
 
         Raises:
             InputError: channels, size or batch do not fit.
         """
-        if tuple(self.image.shape[1:]) != tuple(shape[1:]):
+        image, shape = run.picture(self.image), run.shape
+        if tuple(image.shape[1:]) != tuple(shape[1:]):
             raise InputError(
-                f"The reference has shape {tuple(self.image.shape)} (batch, channels, height, "
+                f"The reference has shape {tuple(image.shape)} (batch, channels, height, "
                 f"width), the sample {tuple(shape)}; resize the reference to the sample's size."
             )
-        if shape[0] % self.image.shape[0]:
+        if shape[0] % image.shape[0]:
             raise InputError(
-                f"There are {self.image.shape[0]} reference images for a batch of {shape[0]}; "
+                f"There are {image.shape[0]} reference images for a batch of {shape[0]}; "
                 "use one, or a number that divides the batch."
             )
-        image = self.image.to(device, torch.float32)
-        image = image.repeat(shape[0] // self.image.shape[0], *[1] * (image.ndim - 1))
-        if self.mask is None:
+        image = image.to(run.device, torch.float32)
+        image = image.repeat(shape[0] // image.shape[0], *[1] * (image.ndim - 1))
+        # What inpainting keeps is left alone.
+        areas = [] if run.inpainting_area is None else [run.inpainting_area]
+        if self.mask is not None:
+            areas.insert(0, self._mask_in(run))
+        if not areas:
             return image, None
-        mask = self.mask.to(device, torch.float32)
+        return image, areas[0] if len(areas) == 1 else areas[0] * areas[1]
+
+    def _mask_in(self, run: Run) -> Tensor:
+        assert self.mask is not None
+        mask = run.area(self.mask).to(run.device, torch.float32)
         try:
-            mask.expand(tuple(shape))
+            mask.expand(tuple(run.shape))
         except RuntimeError:
             raise InputError(
-                f"The mask has shape {tuple(self.mask.shape)}, which does not fit the sample "
-                f"{tuple(shape)}; resize it to the sample's height and width."
+                f"The mask has shape {tuple(mask.shape)}, which does not fit the sample "
+                f"{tuple(run.shape)}; resize it to the sample's height and width."
             ) from None
-        return image, mask
+        return mask
+
+
+def check_choice(name: str, value: object, options: Collection[str]) -> None:
+    """Refuse what is none of the options.
+
+    Raises:
+        InputError: it is not.
+    """
+    if value not in options:
+        listed = ", ".join(repr(option) for option in options)
+        raise InputError(f"The {name} is {value!r}; use one of {listed}.")

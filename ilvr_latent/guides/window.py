@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ..diffusion.schedule import Step
 from ..errors import InputError
+
+Gate = Literal["producing", "level"]
 
 
 @dataclass(frozen=True)
@@ -16,15 +19,30 @@ class Window:
     ``Window(start, end)`` is in fractions of the forward process, 0 = the noisiest timestep and
     1 = t 0, as ComfyUI counts. A step belongs to the window by the timestep it starts from.
 
+    Args:
+        start: where the window begins, the noisier end.
+        end: where it ends.
+        unit: of both.
+        gate: which states a step in the window stands for. ``producing``, the paper: the state
+            that the step produces, so x_T, which none does, stays as it was drawn. ``level``: the
+            state that the step starts from, x_T included, and the finished picture where the window
+            reaches the end; for samplers that ask the network between their steps.
+
     Raises:
-        InputError: the bounds are reversed, outside their range or not numbers.
+        InputError: the bounds are reversed, outside their range or not numbers, or the gate is
+            unknown.
     """
 
     start: float = 0.0
     end: float = 1.0
     unit: Literal["fraction", "timestep", "step"] = "fraction"
+    gate: Gate = "producing"
 
     def __post_init__(self) -> None:
+        if self.gate not in get_args(Gate):
+            raise InputError(
+                f"The window's gate is {self.gate!r}; use one of {list(get_args(Gate))}."
+            )
         if self.unit == "fraction" and not 0 <= self.start < self.end <= 1:
             raise InputError(
                 f"The window starts at {self.start} and ends at {self.end}; "
@@ -51,10 +69,23 @@ class Window:
         """Match sampling steps ``first`` to ``last``, both included, 0 = the noisiest."""
         return cls(first, last, "step")
 
+    def clipped(self, steps: int) -> Window:
+        """The same window of a run of so many steps: one in steps may end beyond the last."""
+        if self.unit != "step" or self.end < steps:
+            return self
+        return dataclasses.replace(self, end=max(self.start, steps - 1))
+
     def contains(self, step: Step) -> bool:
-        """Whether the state that ``step`` produces is matched."""
+        """Whether a step is in the window."""
+        if self.unit == "fraction":
+            return step.between(self.start, self.end)
         low, high = sorted((self.start, self.end))
         return low <= self._position(step) <= high
+
+    def reaches_the_end(self, steps: int) -> bool:
+        """Whether the finished picture of a run of so many steps is in the window."""
+        ends = {"fraction": self.end >= 1, "timestep": self.end <= 0}
+        return ends.get(self.unit, self.start <= steps - 1 <= self.end)
 
     def progress(self, step: Step) -> float:
         """How far along the window a step of it is, 0 at its start to 1 at its end."""
@@ -63,4 +94,6 @@ class Window:
 
     def _position(self, step: Step) -> float:
         """Where ``step`` is, in the window's own unit."""
-        return {"fraction": step.fraction, "timestep": step.t, "step": step.index}[self.unit]
+        if self.unit == "fraction":
+            return step.fraction
+        return step.t if self.unit == "timestep" else step.index

@@ -43,7 +43,8 @@ class GuideCallback(PipelineCallback):
         guide: the method.
         reference: (B, C, H, W), a latent of the size that is sampled.
         predictions: the guide changes predictions, so it needs the scheduler (``with``).
-        seed: of the guide's noise; one for the batch, or one for each picture.
+        seed: of the guide's noise; one for each picture, or a single one: picture k of the batch
+            then has seed + k.
         noise: a noise source instead of a seed.
 
     Raises:
@@ -113,9 +114,16 @@ class GuideCallback(PipelineCallback):
             )
 
     def _begin(self, latents: Tensor, timestep: Tensor | float, taken: int) -> PipelineRun:
-        noise = self._noise or SeededNoise(_apart(self._seed), latents.device)
+        noise = self._noise or SeededNoise(_with_offset(self._seed), latents.device)
         return PipelineRun(
-            self._pipe, self._guide, noise, latents, self._reference, timestep, taken
+            self._pipe,
+            self._guide,
+            noise,
+            latents,
+            self._reference,
+            timestep,
+            taken,
+            predictions=self._seen_through is not None,
         )
 
     def __enter__(self) -> Self:
@@ -184,9 +192,12 @@ class ILVRCallback(GuideCallback):
             sampled; B = 1, or a divisor of the pictures at a time, then repeated in turn. For a
             video, 4-D references serve every frame (F of them: one each); (B, C, F, H, W) has its
             own frames.
-        space: match the ``state`` (the paper), or the ``prediction``, which needs ``with``.
-        seed: of the reference's noise; one for the batch, or one for each picture.
-        reference_noise: ``fresh`` (the paper), ``fixed`` or ``hybrid``.
+        space: of all references, in place of their own: match the ``state`` (the paper), or the
+            ``prediction``, which needs ``with``.
+        seed: of the reference's noise; one for each picture, or a single one: picture k of the
+            batch then has seed + k.
+        reference_noise: of all references, in place of their own: ``fresh`` (the paper), ``fixed``
+            or ``hybrid``; ``hybrid`` where neither says.
         noise: a noise source instead of a seed; of a run, only its ``reference`` is asked.
 
     The size that is sampled is known once the first step has been taken, and not before: it is an
@@ -202,9 +213,9 @@ class ILVRCallback(GuideCallback):
         pipe: Any,
         references: Reference | Sequence[Reference],
         *,
-        space: Space = "state",
+        space: Space | None = None,
         seed: int | Sequence[int] = 0,
-        reference_noise: ReferenceNoise = "hybrid",
+        reference_noise: ReferenceNoise | None = None,
         noise: NoiseSource | None = None,
     ) -> None:
         given = [references] if isinstance(references, Reference) else list(references)
@@ -213,7 +224,7 @@ class ILVRCallback(GuideCallback):
             pipe,
             guide,
             guide.references[0].image,
-            predictions=space == "prediction",
+            predictions=any(one.space == "prediction" for one in guide.references),
             seed=seed,
             noise=noise,
         )
@@ -227,7 +238,7 @@ def _of_pictures(reference: Reference) -> Reference:
     return dataclasses.replace(reference, image=frames)
 
 
-def _apart(seed: int | Sequence[int]) -> int | list[int]:
+def _with_offset(seed: int | Sequence[int]) -> int | list[int]:
     if isinstance(seed, int):
         return seed + SEED_OFFSET
     return [one + SEED_OFFSET for one in seed]

@@ -41,7 +41,7 @@ class Plan:
     @property
     def schedule(self) -> Schedule:
         """The whole sampling steps."""
-        return Schedule.of([call.step for call in self.calls if call.whole])
+        return Schedule.of([call.step for call in self.calls if call.whole], self.after)
 
 
 def plan_run(scheduler: Any, first: int, calls: int) -> Plan:

@@ -8,12 +8,14 @@ sees a video's frames as pictures: frame 0 of every video, then frame 1, and so 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from einops import rearrange
 from torch import Tensor
 
+from ..diffusion.noise import NoiseSource
 from ..errors import InputError
 
 # These hold videos as (B, F, C, H, W).
@@ -43,6 +45,34 @@ class Layout:
     def latents(self, pictures: Tensor) -> Tensor:
         """The pipeline's latents of (pictures, C, H, W)."""
         return rearrange(pictures, f"{self.seen} -> {self.held}", **self.lengths)
+
+    def noise(self, noise: NoiseSource) -> NoiseSource:
+        """A source that draws a video as one picture, with one stream for all its frames."""
+        frames = self.lengths.get("f", 1)
+        return noise if frames == 1 else _NoiseOfFrames(noise, frames)
+
+
+class _NoiseOfFrames:
+    """Noise for (frames * B) pictures, from a source that draws for B videos."""
+
+    def __init__(self, noise: NoiseSource, frames: int) -> None:
+        self._noise, self._frames = noise, frames
+
+    def _of_videos(self, shape: Sequence[int]) -> tuple[int, ...]:
+        return (shape[0] // self._frames, self._frames, *shape[1:])
+
+    def initial(self, shape: Sequence[int]) -> Tensor:
+        return _frame_by_frame(self._noise.initial(self._of_videos(shape)))
+
+    def step(self, i: int, shape: Sequence[int]) -> Tensor:
+        return _frame_by_frame(self._noise.step(i, self._of_videos(shape)))
+
+    def reference(self, i: int, shape: Sequence[int]) -> Tensor:
+        return _frame_by_frame(self._noise.reference(i, self._of_videos(shape)))
+
+
+def _frame_by_frame(videos: Tensor) -> Tensor:
+    return rearrange(videos, "b f c h w -> (f b) c h w")
 
 
 def layout_of(pipe: Any, latents: Tensor, reference: Tensor) -> Layout:

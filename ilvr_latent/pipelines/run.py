@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..diffusion.guide import Guide
+from ..diffusion.guide import Guide, Run, begun
 from ..diffusion.noise import NoiseSource
 from .calls import place_of, plan_run
 from .layout import layout_of
@@ -24,6 +24,7 @@ class PipelineRun:
         reference: (B, C, H, W), whose size tells that of packed latents.
         timestep: of the step during which this is called, the first of the run.
         taken: 1 after that step, 0 before.
+        predictions: the scheduler is seen through, so that predictions can be exchanged.
 
     Raises:
         InputError: the guide does not fit the run.
@@ -38,6 +39,8 @@ class PipelineRun:
         reference: Tensor,
         timestep: Tensor | float,
         taken: int,
+        *,
+        predictions: bool,
     ) -> None:
         self._scheduler = pipe.scheduler
         self._layout = layout_of(pipe, latents, reference)
@@ -48,7 +51,12 @@ class PipelineRun:
         left = len(self.timesteps) - first
         self._plan = plan_run(pipe.scheduler, first, min(told or left, left))
         shape = self._layout.pictures(latents).shape
-        self._guided = guide.begin(self._plan.schedule, shape, latents.device, noise)
+        hooks = frozenset({"state", "end"} | ({"prediction"} if predictions else set()))
+        noise = self._layout.noise(noise)
+        run = Run(
+            self._plan.schedule, shape, latents.device, noise, hooks, reference_noise="hybrid"
+        )
+        self._guided = begun(guide, run)
         self._done = 0
 
     @property
