@@ -7,7 +7,7 @@ from typing import Literal, TypedDict, Unpack
 
 from torch import Tensor
 
-from .adm.authors import AuthorsILVR
+from .adm.authors import AuthorsILVR, authors_window
 from .diffusion.denoiser import Denoiser
 from .diffusion.noise import NoiseSource, ReferenceNoise, SeededNoise
 from .diffusion.resampling import Resampling
@@ -84,11 +84,15 @@ def sample(
             "range_t belongs to compat='ilvr_adm'; give the reference a Window instead."
         )
     guide: ILVR | None = None
-    if chosen and compat is None:
-        guide = ILVR(chosen, space=space, reference_noise=reference_noise)
-    elif chosen:
+    if compat is not None:
         schedule = Schedule(config.noise_schedule, config.diffusion_steps, steps)
-        guide = AuthorsILVR(chosen, schedule, range_t, space=space, reference_noise=reference_noise)
+        authors_window(schedule, range_t)
+        if chosen:
+            guide = AuthorsILVR(
+                chosen, schedule, range_t, space=space, reference_noise=reference_noise
+            )
+    elif chosen:
+        guide = ILVR(chosen, space=space, reference_noise=reference_noise)
     return sample_with(
         model,
         guide,

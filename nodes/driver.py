@@ -5,23 +5,33 @@ the denoiser it calls. The stand-in shows a guide every state before the network
 every prediction after. Nothing that is shared is changed: wrappers of other packs stay in the
 chain, and an interrupted run leaves nothing behind.
 
-    x_t    state, as the sampler holds it        y_t    reference at that noise level
-    sigma  the host's noise level                eps    noise of the reference
+    x_t    state, as the sampler holds it        sigma   the host's noise level
+    x_0    clean estimate
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import comfy.patcher_extension
 import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..ilvr_latent import InputError
+from ..ilvr_latent import InputError, SeededNoise
+from ..ilvr_latent.diffusion.gradients import ordinary_weights
+from ..ilvr_latent.diffusion.guide import Guide, GuideRun, Guides, Run, begun
+from .fitting import fit_latent, fit_mask
+from .levels import HostSchedule, HostStep
+from .readout import show
+from .rows import Rows
+
+logger = logging.getLogger(__name__)
 
 SAMPLER_SAMPLE = comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE
 KEY = "ilvr"
@@ -32,144 +42,124 @@ DROP_THE_STATE = frozenset({"sample_unipc", "sample_unipc_bh2", "sample_sa_solve
 SLOPE_AT_A_TRIAL_STATE = frozenset(
     {"sample_heun", "sample_dpm_2", "sample_dpm_2_ancestral", "dpm_fast_function"}
 )
+# What the stand-in offers of a guide; samplers of this pack offer the mean besides.
+HOOKS = frozenset({"state", "denoise", "prediction", "end"})
 
 # Where a run keeps what looks at its predictions, and what that is.
 POST_CFG = "sampler_post_cfg_function"
 PostCFG = Callable[[dict[str, Any]], Tensor]
-# How exactly a noise level is turned back into a fraction: to less than a timestep of a thousand.
-PERCENT_BITS = 14
+Watch = Callable[[Guide], Guide]
 
 
 @dataclass(frozen=True, eq=False)
-class HostStep:
-    """One call of the network.
+class HostRun(Run):
+    """One run of a sampler of the host.
 
     Attributes:
-        index: the step of the schedule that it belongs to, from 0 (the noisiest).
-        sigma: noise level.
-        noised: (y_0, eps) to y_t at this noise level, for eps, v and flow models alike.
-        gone_back: steps that the run has gone back so far, see :mod:`.resample`.
-    """
-
-    index: int
-    sigma: float
-    noised: Callable[[Tensor, Tensor], Tensor]
-    gone_back: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class HostRun:
-    """One run of a sampler, as a guide needs to know it.
-
-    Attributes:
-        sigmas: the schedule, descending; 0 at its end where the run finishes the picture.
-        shape: of the latent.
-        device: where the state lives.
-        seed: of the sampler.
-        keeps_state: the sampler goes on, soundly, with the state that it gave to the network.
-        denoise_mask: 1 where the picture may change, or ``None``.
         model: the host's ``BaseModel``.
+        rows: which picture of its batch each row is.
         post_cfg: what looks at each prediction before the sampler does; the sampler may add to it.
     """
 
-    sigmas: tuple[float, ...]
-    shape: torch.Size
-    device: torch.device
-    seed: int
-    keeps_state: bool
-    denoise_mask: Tensor | None
-    model: Any
+    model: Any = None
+    rows: Rows | None = None
     post_cfg: Sequence[PostCFG] = ()
 
-    def sigma_at(self, percent: float) -> float:
-        """The noise level at a fraction of the timesteps, 0 = before the noisiest, 1 = clean."""
-        return float(self.model.model_sampling.percent_to_sigma(percent))
+    def picture(self, image: Tensor) -> Tensor:
+        """A latent as a VAE gives it: at the size of the states, in the scale of the model."""
+        pictures = None if self.rows is None else self.rows.pictures
+        fitted = fit_latent(image, self.shape, pictures).to(self.device)
+        with torch.inference_mode(False):
+            # A tensor that autograd can keep.
+            return self.model.process_latent_in(fitted.clone())
 
-    def percent_at(self, sigma: float) -> float:
-        """The fraction of the timesteps at a noise level: :meth:`sigma_at` turned round."""
-        low, high = 0.0, 1.0
-        for _ in range(PERCENT_BITS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.sigma_at(middle) > sigma else (low, middle)
-        return (low + high) / 2
-
-    def latent_in(self, latent: Tensor) -> Tensor:
-        """A latent as a VAE gives it, in the scale that the model samples in."""
-        return self.model.process_latent_in(latent)
-
-    def step(self, sigma: Tensor, gone_back: int = 0) -> HostStep:
-        """The step of a network call at ``sigma`` (B,), after so many steps were gone back."""
-        # The one scalar that a call reads from the device.
-        level = float(sigma.flatten()[0])
-        reached = sum(level <= s * (1 + 1e-4) for s in self.sigmas)
-
-        def noised(y_0: Tensor, eps: Tensor) -> Tensor:
-            return self.model.model_sampling.noise_scaling(sigma, eps, y_0)
-
-        return HostStep(max(reached - 1, 0), level, noised, gone_back)
+    def area(self, mask: Tensor) -> Tensor:
+        """A mask at the size of the states."""
+        return fit_mask(mask, self.shape)
 
 
-class HostGuideRun(Protocol):
-    """What a method does during one run: :class:`ilvr_latent.GuideRun` with the host's steps."""
+@dataclass(frozen=True, eq=False)
+class Attached:
+    """A guide, and the node that put it on the MODEL: its lines of text are shown there."""
 
-    def state(self, x_t: Tensor, step: HostStep) -> Tensor:
-        """The state, before the network sees it; x_t itself where nothing is to be done."""
-        ...
+    guide: Guide
+    node_id: str | None = None
 
-    def prediction(self, x_0: Tensor, x_t: Tensor, step: HostStep) -> Tensor:
-        """What the network thinks the clean picture is, with the prompt or without."""
-        ...
+    def begin(self, run: Run) -> GuideRun | None:
+        """Begin the guide; see :class:`.diffusion.Guide`."""
 
-    def end(self, x_0: Tensor) -> Tensor:
-        """The finished picture; not called where the schedule leaves noise in it."""
-        ...
+        def tell(text: str) -> None:
+            logger.info("%s: %s", type(self.guide).__name__, text)
+            show(self.node_id, text)
 
-
-class HostGuide(Protocol):
-    """A method with its settings; one object for all runs."""
-
-    def joined(self, other: Any) -> HostGuide:
-        """Both together."""
-        ...
-
-    def begin(self, run: HostRun) -> HostGuideRun | None:
-        """Prepare a run; ``None`` where nothing is to be done in it."""
-        ...
+        return self.guide.begin(dataclasses.replace(run, tell=tell))
 
 
-def guide_of(model: ModelPatcher) -> Any:
-    """The guide that a MODEL has already, or ``None``."""
-    return next((wrapper.guide for wrapper in model.get_wrappers(SAMPLER_SAMPLE, KEY)), None)
+def guides_of(model: ModelPatcher) -> tuple[Guide, ...]:
+    """The guides that a MODEL has, in the order in which they act."""
+    return tuple(one.guide for wrapper in _wrappers(model) for one in wrapper.attached)
 
 
-def guided(model: ModelPatcher, guide: HostGuide, *, instead: bool = False) -> ModelPatcher:
-    """A MODEL that samples with ``guide``, joined to the guide that the MODEL has already.
+def guided(model: ModelPatcher, guide: Guide, node_id: str | None = None) -> ModelPatcher:
+    """A MODEL that samples with ``guide``, after the guides that it has already.
 
     Args:
         model: stays as it is.
         guide: the method.
-        instead: in the place of the guide that the MODEL has.
+        node_id: of the node in the graph, where the guide's lines of text are shown.
 
     Returns:
         A clone; the weights are shared.
     """
-    before = None if instead else guide_of(model)
-    guide = guide if before is None else before.joined(guide)
+    attached = [one for wrapper in _wrappers(model) for one in wrapper.attached]
+    return _wrapped(model, [*attached, Attached(guide, node_id)], _watches(model))
+
+
+def watched(model: ModelPatcher, watch: Watch) -> ModelPatcher:
+    """A MODEL whose guides, all together, are put into another.
+
+    Args:
+        model: stays as it is.
+        watch: all guides of the MODEL, those that are added later too, to one that looks on.
+    """
+    attached = [one for wrapper in _wrappers(model) for one in wrapper.attached]
+    return _wrapped(model, attached, [*_watches(model), watch])
+
+
+def _wrappers(model: ModelPatcher) -> list[_GuidedSampling]:
+    return model.get_wrappers(SAMPLER_SAMPLE, KEY)
+
+
+def _watches(model: ModelPatcher) -> list[Watch]:
+    return [watch for wrapper in _wrappers(model) for watch in wrapper.watches]
+
+
+def _wrapped(
+    model: ModelPatcher, attached: Sequence[Attached], watches: Sequence[Watch]
+) -> ModelPatcher:
     clone = model.clone()
     clone.remove_wrappers_with_key(SAMPLER_SAMPLE, KEY)
-    clone.add_wrapper_with_key(SAMPLER_SAMPLE, KEY, _GuidedSampling(guide))
+    clone.add_wrapper_with_key(SAMPLER_SAMPLE, KEY, _GuidedSampling(attached, watches))
     return clone
 
 
 class _GuidedSampling:
     """The wrapper: runs the sampler it is put around, with a stand-in for the denoiser."""
 
-    def __init__(self, guide: HostGuide) -> None:
-        self.guide = guide
+    def __init__(self, attached: Sequence[Attached], watches: Sequence[Watch]) -> None:
+        self.attached, self.watches = tuple(attached), tuple(watches)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _GuidedSampling:
         # The host copies options deeply and often; references are large and never changed.
         return self
+
+    @property
+    def guide(self) -> Guide:
+        """All guides as one."""
+        guide: Guide = Guides(*self.attached)
+        for watch in self.watches:
+            guide = watch(guide)
+        return guide
 
     def __call__(
         self,
@@ -190,19 +180,28 @@ class _GuidedSampling:
         sampler = executor.class_obj
         function = getattr(sampler, "sampler_function", None)
         _check_latent(noise)
+        schedule = HostSchedule(sigmas, guider.inner_model.model_sampling)
+        seed = extra_args.get("seed") or 0
+        begins_at = schedule.fraction_at(schedule.sigmas[0])
+        rows = Rows(noise, latent_image, seed, begins_at)
+        offers_mean = getattr(function, "asks_guides_for_the_mean", False)
         run = HostRun(
-            sigmas=tuple(sigmas.tolist()),
+            schedule=schedule,
             shape=noise.shape,
             device=noise.device,
-            seed=extra_args.get("seed") or 0,
+            noise=SeededNoise(rows.seeds, noise.device),
+            hooks=HOOKS | ({"mean"} if offers_mean else set()),
             keeps_state=getattr(function, "__name__", "")
             not in DROP_THE_STATE | SLOPE_AT_A_TRIAL_STATE,
-            denoise_mask=denoise_mask,
+            inpainting_area=denoise_mask,
+            reference_noise="hybrid",
+            may_be_a_stage=True,
             model=guider.inner_model,
+            rows=rows,
             post_cfg=extra_args.get("model_options", {}).get(POST_CFG, ()),
         )
-        guidance = self.guide.begin(run)
-        if guidance is None:
+        guidance = begun(self.guide, run)
+        if not guidance.hooks:
             return executor(guider, *rest, **kwargs)
         if function is None:
             # A sampler of another pack that is no k-diffusion function: it calls the guider. The
@@ -228,12 +227,12 @@ def _check_latent(noise: Tensor) -> None:
         )
 
 
-def _end(guidance: HostGuideRun, run: HostRun, samples: Tensor) -> Tensor:
-    return guidance.end(samples) if run.sigmas[-1] == 0 else samples
+def _end(guidance: GuideRun, run: Run, samples: Tensor) -> Tensor:
+    return guidance.end(samples) if run.schedule.after is None else samples
 
 
 def _with_stand_in(
-    function: Callable[..., Tensor], run: HostRun, guidance: HostGuideRun
+    function: Callable[..., Tensor], run: HostRun, guidance: GuideRun
 ) -> Callable[..., Tensor]:
     def sampler_function(model: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         # Some kinds of model start from the user's latent itself, and the state is edited.
@@ -245,29 +244,51 @@ def _with_stand_in(
 class _StandIn:
     """The denoiser that the sampler calls, with the guide before and after."""
 
-    def __init__(self, denoiser: Any, run: HostRun, guidance: HostGuideRun) -> None:
+    def __init__(self, denoiser: Any, run: HostRun, guidance: GuideRun) -> None:
         self._denoiser = denoiser
         self._run = run
         self._guidance = guidance
         self._gone_back = 0
+        self._through_the_network = "denoise" in guidance.hooks
 
     def go_back(self, steps: int) -> None:
         """Told by a sampler that takes the last steps again: they are new visits."""
         self._gone_back += steps
 
+    def guided_mean(
+        self, mu: Tensor, variance: Tensor | float, x_t: Tensor, x_0: Tensor, sigma: Tensor
+    ) -> Tensor:
+        """Asked by samplers that have a posterior mean, in the scale that they hold states in."""
+        return self._guidance.mean(mu, variance, x_t, x_0, self._step(sigma))
+
+    def _step(self, sigma: Tensor) -> HostStep:
+        schedule = self._run.schedule
+        assert isinstance(schedule, HostSchedule)
+        return schedule.step(sigma, self._gone_back)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._denoiser, name)
 
     def __call__(self, x: Tensor, sigma: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        step = self._run.step(sigma, self._gone_back)
+        step = self._step(sigma)
         refined = self._guidance.state(x, step)
         if self._run.keeps_state and refined is not x:
             # In place: the sampler's next step starts from this tensor.
             refined = x.copy_(refined)
         if "model_options" in kwargs:
             kwargs["model_options"] = self._shown(kwargs["model_options"], refined, step)
-        x_0 = self._denoiser(refined, sigma, *args, **kwargs)
+
+        def denoise(x_t: Tensor) -> Tensor:
+            return self._denoiser(x_t, sigma, *args, **kwargs)
+
+        x_0 = self._denoised(denoise, refined, step)
         return self._guidance.prediction(x_0, refined, step)
+
+    def _denoised(self, denoise: Callable[[Tensor], Tensor], x_t: Tensor, step: HostStep) -> Tensor:
+        if not self._through_the_network:
+            return denoise(x_t)
+        with ordinary_weights(self._run.model):
+            return self._guidance.denoise(denoise, x_t, step)
 
     def _shown(self, model_options: dict[str, Any], x_t: Tensor, step: HostStep) -> dict[str, Any]:
         """The options, with the guide before what the sampler itself has put there.

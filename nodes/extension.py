@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .examples import install_examples
-from .guides.apply import ILVRApply
+from .guides.ilvr import ILVRApply
 from .guides.resample import ILVRResample
 from .models.adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
 from .models.adm_sampling import ILVRADMSampler, ILVRADMSchedule

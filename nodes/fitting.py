@@ -32,12 +32,15 @@ def to_batch(x: Tensor, size: int) -> Tensor:
     return x.repeat(repeats, *[1] * (x.ndim - 1))[:size]
 
 
-def fit_latent(latent: Tensor, shape: Sequence[int]) -> Tensor:
+def fit_latent(
+    latent: Tensor, shape: Sequence[int], pictures: Sequence[int] | None = None
+) -> Tensor:
     """A reference latent as a run of ``shape`` needs it.
 
     Args:
         latent: (B, C, H, W) or (B, C, T, H, W).
         shape: of the latent that is sampled, likewise.
+        pictures: which picture of its batch each row of the run is; by default the rows in order.
 
     Returns:
         ``shape``, fp32. One frame serves all frames.
@@ -56,7 +59,11 @@ def fit_latent(latent: Tensor, shape: Sequence[int]) -> Tensor:
                 "use one frame, or as many."
             )
         latent = latent.expand(-1, -1, wanted, -1, -1) if len(shape) == 5 else latent[:, :, 0]
-    return to_batch(resized(latent, *shape[-2:]), shape[0])
+    fitted = resized(latent, *shape[-2:])
+    if pictures is None:
+        return to_batch(fitted, shape[0])
+    # The host's rule for batches: repeated in turn.
+    return fitted[[picture % len(fitted) for picture in pictures]]
 
 
 def check_channels(reference: int, model: int) -> None:

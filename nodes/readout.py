@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -21,16 +20,3 @@ def show(node_id: str | None, text: str) -> None:
     send = getattr(server, "send_progress_text", None)
     if send is not None and node_id is not None:
         send(text, node_id)
-
-
-def spans(indices: Sequence[int]) -> str:
-    """Ascending step numbers from 0 as people read them: ``[0, 1, 2, 5]`` is "1 to 3, 6"."""
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and index == runs[-1][-1] + 1:
-            runs[-1].append(index)
-        else:
-            runs.append([index])
-    return ", ".join(
-        f"{run[0] + 1} to {run[-1] + 1}" if len(run) > 1 else f"{run[0] + 1}" for run in runs
-    )

@@ -270,6 +270,6 @@ def written(options: argparse.Namespace) -> dict[str, object]:
         "ilvr": __version__,
         **{name: getattr(options, name) for name in kept},
         "weight": weight if isinstance(weight, float) else str(weight),
-        "window": dataclasses.asdict(chosen_window(options)),
+        "window": {n: getattr(chosen_window(options), n) for n in ("start", "end", "unit")},
         **({} if resampling is None else dataclasses.asdict(resampling)),
     }

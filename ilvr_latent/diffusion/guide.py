@@ -93,7 +93,10 @@ class GuideRun:
     def mean(
         self, mu: Tensor, variance: Tensor | float, x_t: Tensor, x_0: Tensor, step: Step
     ) -> Tensor:
-        """The posterior mean, before the noise; only where the sampler has one (DDPM)."""
+        """The posterior mean, before the noise; only where the sampler has one (DDPM).
+
+        All of these are variance preserving (alpha^2 + sigma^2 = 1), whatever the driver's scale.
+        """
         return mu
 
     def repeats(self, step: Step) -> int:

@@ -125,7 +125,7 @@ class Step:
     """
 
     index: int
-    t: float
+    t: int
     alpha: float
     sigma: float
     fraction: float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -12,7 +11,7 @@ from torch import Tensor
 from ..diffusion.guide import Run
 from ..diffusion.noise import ReferenceNoise
 from ..diffusion.schedule import Schedule, Step
-from ..errors import InputError
+from ..errors import InputError, check_choice
 from .lowpass import Kernel, LowPass
 from .weight import Weight, WeightSchedule, check_weight
 from .window import Window
@@ -150,14 +149,3 @@ class Reference:
                 f"{tuple(run.shape)}; resize it to the sample's height and width."
             ) from None
         return mask
-
-
-def check_choice(name: str, value: object, options: Collection[str]) -> None:
-    """Refuse what is none of the options.
-
-    Raises:
-        InputError: it is not.
-    """
-    if value not in options:
-        listed = ", ".join(repr(option) for option in options)
-        raise InputError(f"The {name} is {value!r}; use one of {listed}.")

@@ -158,7 +158,7 @@ def resampled(function: SamplerFunction, resampling: Resampling) -> SamplerFunct
                 if number > 0:
                     eps = noise.jump(number - 1, x.shape).to(x)
                     x = renoised(x, levels[level], levels[first], eps)
-                    _tell(model, level - first)
+                    _announce_jump(model, level - first)
                 x = function(
                     model, x, sigmas[first : last + 1].clone(),
                     extra_args=_reseeded(extra_args, number), callback=report, disable=True,
@@ -197,7 +197,7 @@ def _levels(model: Any, sigmas: Tensor, ndim: int) -> list[tuple[float, float]]:
     return [(alpha, sigma) for alpha, sigma in levels]
 
 
-def _tell(model: Any, steps: int) -> None:
+def _announce_jump(model: Any, steps: int) -> None:
     """Tell ILVR Apply, if it is there, that these steps are taken again."""
     go_back = getattr(model, "go_back", None)
     if go_back is not None:

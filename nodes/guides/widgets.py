@@ -1,63 +1,272 @@
-"""What the widgets of ILVR Apply say, as the core's range and weight."""
+"""The inputs of ILVR Apply, and what they say as the core's window and weight."""
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from comfy_api.latest import io
 
 from ...ilvr_latent import InputError, WeightSchedule, Window
+from ...ilvr_latent.diffusion.noise import ReferenceNoise
+from ...ilvr_latent.errors import check_choice
+from ...ilvr_latent.guides.lowpass import Kernel
+from ...ilvr_latent.guides.reference import Space
 from ...ilvr_latent.guides.weight import Weight
 
 RangeUnit = Literal["percent", "steps"]
 WeightKind = Literal["constant", "linear", "cosine", "points"]
+WEIGHT_POINTS = "0:1, 0.5:0.8, 1:0"
 
 
-def chosen_window(
-    unit: RangeUnit, start_percent: float, end_percent: float, start_step: int, end_step: int
-) -> Window:
-    """The range, in the unit that was chosen.
+@dataclass(frozen=True)
+class Expert:
+    """The inputs that a newcomer does not need; the names are those of the node."""
+
+    space: Space = "state"
+    noise: ReferenceNoise = "hybrid"
+    kernel: Kernel = "cubic"
+    weight_schedule: WeightKind = "constant"
+    end_weight: float = 0.0
+    weight_points: str = WEIGHT_POINTS
+    range_unit: RangeUnit = "percent"
+    start_step: int = 0
+    end_step: int = 10000
+
+    def __post_init__(self) -> None:
+        # The host does not hold a value against the options of its combo.
+        for name, options in (("weight_schedule", WeightKind), ("range_unit", RangeUnit)):
+            check_choice(name, getattr(self, name), get_args(options))
+
+
+def inputs() -> list[Any]:
+    """All of them, in the order of the node: a workflow's values belong to places."""
+    return [*_main_inputs(), *_matching_inputs(), *_weight_inputs(), *_range_inputs()]
+
+
+def _main_inputs() -> list[Any]:
+    """What is followed, how coarsely, when and how strictly."""
+    return [
+        io.Model.Input("model", tooltip="The model to sample from. It stays as it is."),
+        io.Latent.Input(
+            "reference",
+            tooltip=(
+                "What the layout and the colours are taken from, encoded with this "
+                "model's VAE. Any size; it is resized to the sampled latent."
+            ),
+        ),
+        io.Float.Input(
+            "factor",
+            default=4.0,
+            min=1.0,
+            max=256.0,
+            step=0.25,
+            tooltip=(
+                "How much is left to the model: detail smaller than this many latent "
+                "cells (8 pixels each in most models). 1 copies the reference, 2 keeps "
+                "shapes, 4 keeps the layout, 8 and more keep little but the colours."
+            ),
+        ),
+        io.Float.Input(
+            "start_percent",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.001,
+            tooltip=(
+                "When to begin following the reference, in timesteps as in other nodes: "
+                "0 = from the first step, the pure noise included (0.001 leaves that as "
+                "it was drawn, like the paper). Later, the model chooses the layout first."
+            ),
+        ),
+        io.Float.Input(
+            "end_percent",
+            default=0.8,
+            min=0.0,
+            max=1.0,
+            step=0.001,
+            tooltip=(
+                "When to stop. 1 = to the end: closest to the reference, but its blur "
+                "may stay in the picture. Earlier, the model finishes on its own: "
+                "sharper, and farther from the reference."
+            ),
+        ),
+        io.Float.Input(
+            "weight",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            tooltip=(
+                "How strictly the reference is followed: 0 = not at all (the picture is "
+                "the same as without this node), 1 = as in the paper. If it changes over "
+                "the range, the weight at its start."
+            ),
+        ),
+        io.Mask.Input(
+            "mask",
+            optional=True,
+            tooltip="Where to follow the reference: white = yes. Elsewhere the model "
+            "is free. Any size, soft edges are kept.",
+        ),
+    ]
+
+
+def _matching_inputs() -> list[Any]:
+    """How the reference is compared with what is sampled."""
+    return [
+        io.Combo.Input(
+            "space",
+            options=list(get_args(Space)),
+            default="state",
+            optional=True,
+            tooltip=(
+                "state (the paper) matches the noisy picture at each step. prediction "
+                "matches the model's guess of the finished picture: calmer with few "
+                "steps, a little less lively."
+            ),
+        ),
+        io.Combo.Input(
+            "noise",
+            options=["hybrid", "fresh", "fixed"],
+            default="hybrid",
+            optional=True,
+            tooltip=(
+                "Noise of the reference, for space = state. fresh (the paper) is drawn "
+                "anew at every step and follows it best, fixed is drawn once and leaves "
+                "the model a little more room, hybrid goes from one to the other."
+            ),
+        ),
+        io.Combo.Input(
+            "kernel",
+            options=list(get_args(Kernel)),
+            default="cubic",
+            optional=True,
+            tooltip=(
+                "Shape of the low-pass filter. cubic is the paper's. box and spectral "
+                "match exactly and change nothing else."
+            ),
+        ),
+    ]
+
+
+def _weight_inputs() -> list[Any]:
+    """How the weight changes over the range."""
+    return [
+        io.Combo.Input(
+            "weight_schedule",
+            options=list(get_args(WeightKind)),
+            default="constant",
+            optional=True,
+            tooltip=(
+                "How the weight changes over the range. constant keeps it. linear and "
+                "cosine go from weight to end_weight: falling, the reference lets go "
+                "little by little instead of all at once. points goes through "
+                "weight_points."
+            ),
+        ),
+        io.Float.Input(
+            "end_weight",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            optional=True,
+            tooltip="The weight at the end of the range, for linear and cosine.",
+        ),
+        io.String.Input(
+            "weight_points",
+            default=WEIGHT_POINTS,
+            optional=True,
+            tooltip=(
+                "For weight_schedule = points: pairs of progress through the range (0 = "
+                "its start, 1 = its end) and weight, with straight lines between them. "
+                "All are multiplied with weight. Two at one place are a jump."
+            ),
+        ),
+    ]
+
+
+def _range_inputs() -> list[Any]:
+    """The range in sampling steps."""
+    return [
+        io.Combo.Input(
+            "range_unit",
+            options=list(get_args(RangeUnit)),
+            default="percent",
+            optional=True,
+            tooltip=(
+                "percent counts timesteps, whatever the number of steps: start_percent "
+                "and end_percent say when to follow the reference. steps counts what the "
+                "sampler does: start_step and end_step say it."
+            ),
+        ),
+        io.Int.Input(
+            "start_step",
+            default=0,
+            min=0,
+            max=10000,
+            optional=True,
+            tooltip=(
+                "For range_unit = steps: the first step that follows the reference, from "
+                "0, counted from where this sampler begins. 1 leaves the pure noise as it "
+                "was drawn, like the paper."
+            ),
+        ),
+        io.Int.Input(
+            "end_step",
+            default=10000,
+            min=1,
+            max=10000,
+            optional=True,
+            tooltip=(
+                "For range_unit = steps: the first step that no longer follows the "
+                "reference. As many as the sampler has, or more: to the end, finished "
+                "picture included."
+            ),
+        ),
+    ]
+
+
+def chosen_window(start_percent: float, end_percent: float, expert: Expert) -> Window:
+    """The range, in the unit that was chosen; its states are known by their noise levels.
 
     Args:
-        unit: ``percent`` of the timesteps, or ``steps`` of the sampler.
         start_percent: 0 to 1.
         end_percent: 0 to 1.
-        start_step: the first step in the range, from 0.
-        end_step: the first step after it; at or beyond the number of steps: to the end.
+        expert: has the unit, and the range in steps: the first step in it, from 0, and the first
+            after it; at or beyond the number of steps: to the end.
 
     Raises:
-        InputError: the range is empty, or the unit unknown.
+        InputError: the range is empty.
     """
-    if unit not in ("percent", "steps"):
-        raise InputError(f"range_unit is {unit!r}; use 'percent' or 'steps'.")
-    start, end = (start_percent, end_percent) if unit == "percent" else (start_step, end_step)
+    in_steps = expert.range_unit == "steps"
+    start, end = start_percent, end_percent
+    if in_steps:
+        start, end = expert.start_step, expert.end_step
     if not start < end:
-        name = unit.removesuffix("s")
+        name = "step" if in_steps else "percent"
         raise InputError(
             f"start_{name} is {start:g} and end_{name} {end:g}, so no step would be matched; "
             f"make start_{name} the smaller one."
         )
-    if unit == "steps":
-        return Window.steps(start_step, end_step - 1)
-    return Window(start_percent, end_percent)
+    if in_steps:
+        return Window(start, end - 1, "step", gate="level")
+    return Window(start, end, gate="level")
 
 
-def chosen_weight(kind: WeightKind, weight: float, end_weight: float, points: str) -> Weight:
+def chosen_weight(weight: float, expert: Expert) -> Weight:
     """The weight, as it was chosen to change over the range.
 
     Args:
-        kind: ``constant``; ``linear`` or ``cosine`` from ``weight`` to ``end_weight``; ``points``.
-        weight: 0 to 1; for ``points``, what they are multiplied with.
-        end_weight: 0 to 1.
-        points: progress and weight, such as ``"0:1, 0.5:0.8, 1:0"``.
+        weight: 0 to 1; for points, what they are multiplied with.
+        expert: has the kind of change, and its numbers.
 
     Raises:
-        InputError: a weight outside [0, 1], points that cannot be read, or an unknown kind.
+        InputError: a weight outside [0, 1], or points that cannot be read.
     """
-    if kind == "constant":
+    if expert.weight_schedule == "constant":
         return weight
-    if kind == "points":
-        return WeightSchedule.parse(points).scaled(weight)
-    if kind in ("linear", "cosine"):
-        return WeightSchedule.ramp(weight, end_weight, kind)
-    raise InputError(
-        f"weight_schedule is {kind!r}; use 'constant', 'linear', 'cosine' or 'points'."
-    )
+    if expert.weight_schedule == "points":
+        return WeightSchedule.parse(expert.weight_points).scaled(weight)
+    return WeightSchedule.ramp(weight, expert.end_weight, expert.weight_schedule)

@@ -6,7 +6,7 @@ x_t    guided-diffusion's state                  z       the sampler's noise
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import comfy.samplers
 import torch
@@ -15,15 +15,10 @@ from torch import Tensor
 from tqdm.auto import trange
 
 from ...ilvr_latent import InputError, SeededNoise
-from ...ilvr_latent.diffusion.reverse import (
-    Transition,
-    ddim_step,
-    ddpm_step,
-    log_variance,
-    transitions,
-)
-from ...ilvr_latent.diffusion.sampling import default_variance
+from ...ilvr_latent.diffusion.reverse import Transition, transitions
+from ...ilvr_latent.diffusion.samplers import SAMPLERS, Mean, chosen_sampler
 from ...ilvr_latent.diffusion.schedule import alphas_cumprod, respaced_timesteps
+from ...ilvr_latent.errors import check_choice
 from ..schema import schema
 from .adm_model import OPTIONS, ADMModel, ADMOptions
 
@@ -49,7 +44,7 @@ class ILVRADMSampler(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "sampler",
-                    options=["ddpm", "ddim"],
+                    options=list(SAMPLERS),
                     default="ddpm",
                     tooltip="ddpm is the paper's. ddim needs fewer steps.",
                 ),
@@ -74,7 +69,12 @@ class ILVRADMSampler(io.ComfyNode):
 
     @classmethod
     def execute(cls, sampler: str, eta: float, clip_denoised: bool) -> io.NodeOutput:
-        """The settings around :func:`sample_adm`."""
+        """The settings around :func:`sample_adm`.
+
+        Raises:
+            InputError: there is no such sampler.
+        """
+        check_choice("sampler", sampler, tuple(SAMPLERS))
         options = {"sampler": sampler, "eta": eta, "clip_denoised": clip_denoised}
         return io.NodeOutput(comfy.samplers.KSAMPLER(sample_adm, options))
 
@@ -133,7 +133,7 @@ def sample_adm(
     callback: Any = None,
     disable: bool | None = None,
     *,
-    sampler: Literal["ddpm", "ddim"] = "ddpm",
+    sampler: str = "ddpm",
     eta: float = 0.0,
     clip_denoised: bool = True,
 ) -> Tensor:
@@ -146,7 +146,7 @@ def sample_adm(
         extra_args: for the denoiser.
         callback: told of every step.
         disable: no progress bar.
-        sampler: ``ddpm`` or ``ddim``.
+        sampler: a name in the core's table.
         eta: noise of DDIM.
         clip_denoised: clamp the estimate of the picture.
 
@@ -159,22 +159,33 @@ def sample_adm(
     extra_args = {**extra_args, "model_options": _with_options(extra_args, options)}
     noise = SeededNoise((extra_args.get("seed") or 0) + SEED_OFFSET, x.device)
     a_bar = _exact_a_bar(model.inner_model.inner_model, sigmas)
-    variance = default_variance(config)
+    reverse = chosen_sampler(sampler, config, eta=eta)
     steps: list[Transition] = transitions(_Levels(a_bar))
     for i in trange(len(steps), disable=disable):
         step = steps[i]
-        denoised = model(x, sigmas[i] * x.new_ones(len(x)), **extra_args)
+        sigma = sigmas[i] * x.new_ones(len(x))
+        denoised = model(x, sigma, **extra_args)
         if callback is not None:
             callback({"x": x, "i": i, "sigma": sigmas[i], "denoised": denoised})
         x_t, z = x * step.a_bar**0.5, noise.step(i, x.shape).to(x)
-        if sampler == "ddim":
-            x_t = ddim_step(denoised, x_t, z, step, eta)
-        else:
-            # With a negative prompt both halves were given the same label: one is enough.
-            learned = None if options.learned is None else options.learned[: len(x)]
-            x_t = ddpm_step(denoised, x_t, z, step, log_variance(step, variance, learned))
+        # With a negative prompt both halves were given the same label: one is enough.
+        learned = None if options.learned is None else options.learned[: len(x)]
+        mean = _mean_of_guides(model, x_t, denoised, sigma)
+        x_t = reverse.step(denoised, x_t, z, step, learned, mean)
         x = x_t / step.a_bar_prev**0.5
     return x
+
+
+# Read by the driver of guides.
+sample_adm.asks_guides_for_the_mean = True  # type: ignore[attr-defined]
+
+
+def _mean_of_guides(model: Any, x_t: Tensor, x_0: Tensor, sigma: Tensor) -> Mean | None:
+    """What guides make of a posterior mean, where the MODEL has any."""
+    guided_mean = getattr(model, "guided_mean", None)
+    if guided_mean is None:
+        return None
+    return lambda mu, variance: guided_mean(mu, variance, x_t, x_0, sigma)
 
 
 class _Levels:

@@ -19,13 +19,13 @@ from PIL import Image
 from torch import Tensor
 
 from ...ilvr_latent.diffusion.noise import ReferenceNoise
-from ...ilvr_latent.guides.ilvr import Space
 from ...ilvr_latent.guides.lowpass import Kernel
+from ...ilvr_latent.guides.reference import Space
 from ...ilvr_latent.pictures.axis import Axis, Reader, check_apart, number, one_of, parse_axis
 from ...ilvr_latent.pictures.images import to_images
 from ...ilvr_latent.pictures.sheet import grid_sheet
 from ..fitting import fit_latent
-from ..guides.apply import ILVRApply
+from ..guides.ilvr import ILVRApply
 from ..schema import schema
 from .report import to_image
 

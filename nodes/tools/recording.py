@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...ilvr_latent import Recording
-from ...ilvr_latent.guides.recorder import Compared, RecordedRun
-from ..driver import HostRun
-from ..guides.matching import Condition, HostILVR, Placed
 
 KEPT_RUNS = 16
 # A latent is known again by so many of its numbers.
@@ -56,40 +52,3 @@ def _same(one: Fingerprint, other: Fingerprint) -> bool:
     return len(one) == len(other) and all(
         math.isclose(a, b, rel_tol=2e-2, abs_tol=1e-3) for a, b in zip(one, other, strict=True)
     )
-
-
-class HostRecorder:
-    """ILVR that is written down; see :class:`.host.HostGuide`.
-
-    Args:
-        guide: does what it did before.
-        tape: is written on when a run has finished its picture.
-    """
-
-    def __init__(self, guide: HostILVR | HostRecorder, tape: Tape) -> None:
-        self._guide, self._tape = guide, tape
-
-    @property
-    def conditions(self) -> tuple[Condition, ...]:
-        """The references; a recording compares with the first."""
-        return self._guide.conditions
-
-    def joined(self, other: HostILVR) -> HostRecorder:
-        """The references of both, written down."""
-        return HostRecorder(self._guide.joined(other), self._tape)
-
-    def begin(self, run: HostRun) -> RecordedRun:
-        """Begin the guide's run and the recording, also where nothing is to be matched.
-
-        Raises:
-            InputError: a reference does not fit the latent.
-        """
-        inner: Any = self._guide.begin(run)
-        placed = Placed(self.conditions[0], run)
-        mask = placed.area if isinstance(placed.area, Tensor) else None
-
-        def keep(recording: Recording, result: Tensor) -> None:
-            self._tape.add(run.model.process_latent_out(result.float()), recording)
-
-        compared = Compared(placed.y_0, placed.lowpass, mask)
-        return RecordedRun(inner, compared, len(run.sigmas) - 1, keep)

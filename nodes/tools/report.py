@@ -11,11 +11,11 @@ from comfy_api.latest import io
 from PIL import Image
 from torch import Tensor
 
-from ...ilvr_latent import InputError
+from ...ilvr_latent import ILVR, Guide, InputError, Recorder, Recording, Run
 from ...ilvr_latent.pictures.recording import figure
-from ..driver import guide_of, guided
+from ..driver import HostRun, guides_of, watched
 from ..schema import schema
-from .recording import HostRecorder, Tape
+from .recording import Tape
 
 RecordingType = io.Custom("ILVR_RECORDING")
 
@@ -54,14 +54,27 @@ class ILVRRecord(io.ComfyNode):
         Raises:
             InputError: the MODEL has no reference.
         """
-        guide = guide_of(model)
-        if guide is None:
+        references = [
+            reference
+            for guide in guides_of(model)
+            if isinstance(guide, ILVR)
+            for reference in guide.references
+        ]
+        if not references:
             raise InputError(
                 "This MODEL has no reference to compare with; put ILVR Apply before ILVR Record "
                 "(its weight may be 0)."
             )
         tape = Tape()
-        return io.NodeOutput(guided(model, HostRecorder(guide, tape), instead=True), tape)
+
+        def keep(recording: Recording, result: Tensor, run: Run) -> None:
+            assert isinstance(run, HostRun)
+            tape.add(run.model.process_latent_out(result.float()), recording)
+
+        def watch(guide: Guide) -> Guide:
+            return Recorder(guide, references[0], keep)
+
+        return io.NodeOutput(watched(model, watch), tape)
 
 
 class ILVRReport(io.ComfyNode):

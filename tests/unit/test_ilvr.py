@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ilvr_latent import ILVR, LowPass, Reference, Schedule, SeededNoise, Window, sample, sample_with
+from ilvr_latent.diffusion.guide import Run as GuidedRun
+from ilvr_latent.diffusion.guide import begun
 from ilvr_latent.diffusion.noise import ReferenceNoise
 from ilvr_latent.guides.ilvr import Space
 from ilvr_latent.guides.lowpass import Kernel
@@ -233,9 +235,11 @@ def test_a_guide_serves_many_runs_also_at_once(model: MixtureDenoiser, y_0: Tens
     states = SeededNoise(2).initial((len(schedule), *SHAPE))
     alone = []
     for seed in (0, 1):
-        one = guide.begin(schedule, SHAPE, model.device, SeededNoise(seed))
+        one = begun(guide, GuidedRun(schedule, SHAPE, model.device, SeededNoise(seed)))
         alone.append([one.state(x, step) for x, step in zip(states, schedule.steps, strict=True)])
-    runs = [guide.begin(schedule, SHAPE, model.device, SeededNoise(seed)) for seed in (0, 1)]
+    runs = [
+        begun(guide, GuidedRun(schedule, SHAPE, model.device, SeededNoise(seed))) for seed in (0, 1)
+    ]
     for x, step in zip(states, schedule.steps, strict=True):
         for k, one in enumerate(runs):
             assert torch.equal(one.state(x, step), alone[k][step.index])

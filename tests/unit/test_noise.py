@@ -26,10 +26,12 @@ def test_equal_seeds_give_equal_streams_and_others_do_not() -> None:
         assert not torch.equal(first, getattr(other, draw)(*arguments))
 
 
-def test_one_stream_serves_all_draws_in_the_order_they_are_asked() -> None:
-    noise, stream = SeededNoise(3), torch.Generator().manual_seed(3)
+def test_the_stream_of_a_picture_serves_all_draws_in_the_order_they_are_asked() -> None:
+    noise = SeededNoise(3)
+    streams = [torch.Generator().manual_seed(3 + k) for k in range(SHAPE[0])]
     for drawn in (noise.initial(SHAPE), noise.step(0, SHAPE), noise.reference(0, SHAPE)):
-        assert torch.equal(drawn, torch.randn(SHAPE, generator=stream))
+        for picture, stream in zip(drawn, streams, strict=True):
+            assert torch.equal(picture, torch.randn(SHAPE[1:], generator=stream))
 
 
 def test_with_a_seed_for_each_picture_the_batch_does_not_matter() -> None:

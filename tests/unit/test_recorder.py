@@ -97,11 +97,11 @@ def test_the_spectra_are_those_of_reference_and_sample(recorded: Any, y_0: Tenso
 
 def test_nothing_is_read_during_the_run(y_0: Tensor) -> None:
     """On a device without data reading is an error."""
-    from ilvr_latent.diffusion.schedule import Schedule
+    from ilvr_latent.diffusion import GuideRun, Schedule
     from ilvr_latent.guides.recorder import Compared, RecordedRun
 
     meta = torch.empty(SHAPE, device="meta")
-    run = RecordedRun(None, Compared(meta, LowPass(4)), STEPS, lambda recording, x: None)
+    run = RecordedRun(GuideRun(), Compared(meta, LowPass(4)), STEPS, lambda recording, x: None)
     for step in Schedule("linear", 1000, STEPS).steps:
         assert run.state(meta, step) is meta
         assert run.prediction(meta, meta, step) is meta

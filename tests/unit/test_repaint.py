@@ -26,6 +26,8 @@ from ilvr_latent import (
     sample,
     sample_with,
 )
+from ilvr_latent.diffusion import GuideRun
+from ilvr_latent.diffusion import Run as GuidedRun
 from ilvr_latent.diffusion.resampling import Jump, renoised, walk
 from ilvr_latent.diffusion.reverse import transitions
 
@@ -145,13 +147,13 @@ def test_without_jumps_nothing_changes(
 
 
 def test_a_guide_sees_every_step_as_often_as_it_is_taken(exact: Exact) -> None:
-    class Watching:
+    class Watching(GuideRun):
         """A guide that does nothing."""
 
         def __init__(self) -> None:
             self.steps: list[tuple[str, Step]] = []
 
-        def begin(self, *_: object) -> Watching:
+        def begin(self, run: GuidedRun) -> Watching:
             return self
 
         def state(self, x_t: Tensor, step: Step) -> Tensor:
@@ -160,9 +162,6 @@ def test_a_guide_sees_every_step_as_often_as_it_is_taken(exact: Exact) -> None:
 
         def prediction(self, x_0: Tensor, x_t: Tensor, step: Step) -> Tensor:
             self.steps.append(("prediction", step))
-            return x_0
-
-        def end(self, x_0: Tensor) -> Tensor:
             return x_0
 
     watching, model, told = Watching(), exact(), list[int]()

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ilvr_latent import InputError, LowPass, Reference, Schedule, WeightSchedule, Window
+from ilvr_latent.diffusion import Run as GuidedRun
+from ilvr_latent.diffusion import SeededNoise
 from ilvr_latent.guides.ilvr import Space
 from ilvr_latent.guides.weight import Easing, parse_weight
 
@@ -105,13 +107,17 @@ def test_no_points_and_unknown_easings_are_refused() -> None:
         WeightSchedule(((0, 1),), "bounce")  # type: ignore[arg-type]
 
 
+def run_of(schedule: Schedule) -> GuidedRun:
+    return GuidedRun(schedule, (1, 3, 8, 8), torch.device("cpu"), SeededNoise(0))
+
+
 @pytest.mark.parametrize(
     "window", [Window(), Window.timesteps(999, 0), Window.steps(0, 9)], ids=lambda w: w.unit
 )
 def test_the_weight_runs_over_the_window_whatever_its_unit(window: Window) -> None:
     schedule = Schedule("linear", 1000, "10")
     reference = Reference(torch.zeros(1, 3, 8, 8), 2, window, WeightSchedule.ramp(1, 0.1))
-    weights = reference.step_weights(schedule)
+    weights = reference.step_weights(run_of(schedule))
     assert list(weights) == list(range(10))
     assert list(weights.values()) == pytest.approx([1 - 0.1 * i for i in range(10)])
 
@@ -120,7 +126,7 @@ def test_a_window_of_one_step_has_the_weight_of_the_start() -> None:
     schedule = Schedule("linear", 1000, "10")
     for window in (Window.steps(3, 3), Window.timesteps(888, 888)):
         reference = Reference(torch.zeros(1, 3, 8, 8), 2, window, WeightSchedule.ramp(0.7, 0.1))
-        assert list(reference.step_weights(schedule).values()) == [0.7]
+        assert list(reference.step_weights(run_of(schedule)).values()) == [0.7]
 
 
 @pytest.mark.parametrize("space", SPACES)
