@@ -33,22 +33,22 @@ class HostStep(Step):
     _tensor: Tensor
 
     @cached_property
-    def alpha(self) -> float:  # type: ignore[override]
+    def alpha(self) -> float:
         """Factor of the clean latent."""
         return self._levels.scaled(self.level, eps=0.0, x_0=1.0)
 
     @cached_property
-    def sigma(self) -> float:  # type: ignore[override]
+    def sigma(self) -> float:
         """Factor of the noise."""
         return self._levels.scaled(self.level, eps=1.0, x_0=0.0)
 
     @cached_property
-    def t(self) -> int:  # type: ignore[override]
+    def t(self) -> int:
         """The model's own timestep."""
         return round(float(self._levels.model_sampling.timestep(torch.tensor(self.level))))
 
     @cached_property
-    def fraction(self) -> float:  # type: ignore[override]
+    def fraction(self) -> float:
         """Position in the forward process, 0 (the noisiest) to 1."""
         return self._levels.fraction_at(self.level)
 
@@ -80,7 +80,7 @@ class HostSchedule(Schedule):
         self.after = at[-1] if self.sigmas and self.sigmas[-1] > 0 else None
 
     @cached_property
-    def a_bar(self) -> tuple[float, ...]:  # type: ignore[override]
+    def a_bar(self) -> tuple[float, ...]:
         """alpha-bar of each step."""
         return tuple(step.a_bar for step in self.steps)
 
