@@ -86,7 +86,7 @@ def measure(comfyui: Path, *, calls: int = 3, pairs: int = 9) -> None:
     free = model.clone()
     free.set_model_unet_function_wrapper(lambda _, args: args["input"])
     reference = {"samples": torch.randn(1, 4, 64, 64)}
-    guided = pack.nodes.guides.apply.ILVRApply.execute(free, reference, 4.0, 0.0, 1.0, 1.0)[0]
+    guided = pack.nodes.guides.ilvr.ILVRApply.execute(free, reference, 4.0, 0.0, 1.0, 1.0)[0]
     added = []
     for i in range(pairs + 1):
         times = [cpu_seconds(partial(sampled, m, STEPS)) for m in (guided, free)]

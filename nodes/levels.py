@@ -77,12 +77,8 @@ class HostSchedule(Schedule):
         self._level_at: dict[float, float] = {}
         at = [HostStep(self, i, s, sigmas[i : i + 1]) for i, s in enumerate(self.sigmas)]
         self.steps = tuple(at[:-1])
+        self._a_bar = None
         self.after = at[-1] if self.sigmas and self.sigmas[-1] > 0 else None
-
-    @cached_property
-    def a_bar(self) -> tuple[float, ...]:
-        """alpha-bar of each step."""
-        return tuple(step.a_bar for step in self.steps)
 
     def step(self, sigma: Tensor, gone_back: int = 0) -> HostStep:
         """The step of a network call at ``sigma`` (B,), after so many steps were gone back."""

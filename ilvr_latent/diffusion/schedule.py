@@ -180,15 +180,21 @@ class Schedule:
             for i, (t, a) in enumerate(zip(timesteps, a_bar, strict=True))
         )
         # From the table, not from alpha: squaring a root costs the last digit.
-        self.a_bar: tuple[float, ...] = tuple(a_bar)
+        self._a_bar: tuple[float, ...] | None = tuple(a_bar)
 
     @classmethod
     def of(cls, steps: Sequence[Step], after: Step | None = None) -> Schedule:
         """A schedule whose steps another sampler has chosen, in any scale of the state."""
         schedule = cls.__new__(cls)
-        schedule.steps, schedule.after = tuple(steps), after
-        schedule.a_bar = tuple(step.a_bar for step in steps)
+        schedule.steps, schedule.after, schedule._a_bar = tuple(steps), after, None
         return schedule
+
+    @property
+    def a_bar(self) -> tuple[float, ...]:
+        """alpha-bar of each step."""
+        if self._a_bar is None:
+            self._a_bar = tuple(step.a_bar for step in self.steps)
+        return self._a_bar
 
     def __len__(self) -> int:
         return len(self.steps)

@@ -72,7 +72,7 @@ def test_the_stock_sampler_draws_and_follows_a_reference(
         image, vae, latent
     ).args
     assert shown.shape == (1, 64, 64, 3)
-    guided = pack.nodes.guides.apply.ILVRApply.execute(model, reference, 8, 0.0, 1.0, 1.0)[0]
+    guided = pack.nodes.guides.ilvr.ILVRApply.execute(model, reference, 8, 0.0, 1.0, 1.0)[0]
     out, phi = drawn(pack, guided, sampler=sampler), pack.ilvr_latent.LowPass(8)
     difference = (phi(out) - phi(reference["samples"])).norm()
     assert difference / phi(reference["samples"]).norm() < 0.06
@@ -87,7 +87,7 @@ def test_inputs_that_the_model_cannot_use_are_refused(
     with pytest.raises(error, match=r"66x66 pixels, .* multiple of 8"):
         drawn(pack, loaded[0], latent=torch.zeros(1, 3, 66, 66))
     with pytest.raises(error, match=r"4 channels, .* samples 3"):
-        pack.nodes.guides.apply.ILVRApply.execute(
+        pack.nodes.guides.ilvr.ILVRApply.execute(
             loaded[0], {"samples": torch.zeros(1, 4, 64, 64)}, 8, 0.0, 1.0, 1.0
         )
 

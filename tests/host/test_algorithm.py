@@ -14,7 +14,7 @@ def test_ddpm_with_fresh_noise_is_algorithm_1(pack: ModuleType) -> None:
     model, y_0 = mixture.mixture("eps"), mixture.draw(4).double()
     phi = pack.ilvr_latent.LowPass(4)
     # x_T is not matched in the paper: the range begins just after it.
-    guided = pack.nodes.guides.apply.ILVRApply.execute(
+    guided = pack.nodes.guides.ilvr.ILVRApply.execute(
         model, {"samples": y_0.float() / 0.8}, 4, 0.001, 1.0, 1.0, noise="fresh"
     )[0]
     out = mixture.sampled(guided, "ddpm", seed=7)

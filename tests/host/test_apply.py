@@ -19,7 +19,7 @@ def mix(host: ModuleType) -> ModuleType:
 
 def applied(pack: ModuleType, model: Any, reference: Tensor, **settings: Any) -> Any:
     settings = {"factor": 4, "start_percent": 0.0, "end_percent": 1.0, "weight": 1.0} | settings
-    return pack.nodes.guides.apply.ILVRApply.execute(model, {"samples": reference}, **settings)[0]
+    return pack.nodes.guides.ilvr.ILVRApply.execute(model, {"samples": reference}, **settings)[0]
 
 
 def residual(pack: ModuleType, out: Tensor, reference: Tensor, where: Any = ...) -> float:
@@ -202,7 +202,7 @@ def test_bad_input_is_one_sentence(
 
 
 def test_an_empty_latent_is_refused_in_one_sentence(pack: ModuleType, mix: ModuleType) -> None:
-    apply = pack.nodes.guides.apply.ILVRApply
+    apply = pack.nodes.guides.ilvr.ILVRApply
     with pytest.raises(pack.ilvr_latent.InputError, match="The reference is an empty latent"):
         apply.execute(mix.mixture("eps"), {}, 4.0, 0.0, 1.0, 1.0)
 

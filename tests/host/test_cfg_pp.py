@@ -21,7 +21,7 @@ def mix(host: ModuleType) -> ModuleType:
 
 
 def applied(pack: ModuleType, model: Any, reference: Tensor, **settings: Any) -> Any:
-    apply = pack.nodes.guides.apply.ILVRApply
+    apply = pack.nodes.guides.ilvr.ILVRApply
     settings = {"kernel": "box", "end_percent": 1.0} | settings
     end = settings.pop("end_percent")
     return apply.execute(model, {"samples": reference}, 4, 0.0, end, 1.0, **settings)[0]

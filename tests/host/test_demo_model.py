@@ -247,7 +247,7 @@ def test_ilvr_apply_follows_a_reference_and_weight_zero_is_no_node(
     plain, phi = drawn(demo), pack.ilvr_latent.LowPass(4, "box")
 
     def applied(weight: float) -> Tensor:
-        node = pack.nodes.guides.apply.ILVRApply
+        node = pack.nodes.guides.ilvr.ILVRApply
         return drawn(
             demo, node.execute(demo.model, reference, 4, 0.0, 1.0, weight, kernel="box")[0]
         )

@@ -50,7 +50,7 @@ def test_a_cell_is_apply_and_ksampler(pack: ModuleType, grid: Any) -> None:
     assert sheet.shape[1] > 2 * 64 and sheet.shape[2] > 3 * 64
     made = grid.given
     for k, (factor, end) in enumerate(((2, 0.5), (2, 1.0), (8, 0.5), (8, 1.0))):
-        apply = pack.nodes.guides.apply.ILVRApply
+        apply = pack.nodes.guides.ilvr.ILVRApply
         model = apply.execute(made["model"], made["reference"], factor, 0.0, end, 1.0, kernel="box")
         latent = {"samples": torch.zeros(1, 3, SIDE, SIDE)}
         samples = nodes.common_ksampler(

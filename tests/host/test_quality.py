@@ -49,7 +49,7 @@ def test_the_calls_of_the_network_are_counted(
 def test_rows_are_matched_as_the_node_does_by_default(
     pack: ModuleType, study: Any, maker: Any
 ) -> None:
-    defaults = inspect.signature(pack.nodes.guides.apply.ILVRApply.execute).parameters
+    defaults = inspect.signature(pack.nodes.guides.ilvr.ILVRApply.execute).parameters
     rows = study["plan"].host_rows((10, 20))
     for name in ("space", "noise"):
         assert {getattr(row, name) for row in rows} == {defaults[name].default}

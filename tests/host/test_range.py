@@ -34,7 +34,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def applied(pack: ModuleType, model: Any, reference: Tensor, **settings: Any) -> Any:
     settings = {"factor": 4, "start_percent": 0.0, "end_percent": 1.0, "weight": 1.0} | settings
-    return pack.nodes.guides.apply.ILVRApply.execute(model, {"samples": reference}, **settings)[0]
+    return pack.nodes.guides.ilvr.ILVRApply.execute(model, {"samples": reference}, **settings)[0]
 
 
 def sigmas_of(model: Any) -> Tensor:
@@ -203,7 +203,7 @@ def test_each_node_shows_its_own_steps(
         "14": {"weight_schedule": "points", "weight_points": "0:1,.3:0,.5:0,1:1"},
     }.items():
         hidden = SimpleNamespace(unique_id=node_id)
-        monkeypatch.setattr(pack.nodes.guides.apply.ILVRApply, "hidden", hidden, raising=False)
+        monkeypatch.setattr(pack.nodes.guides.ilvr.ILVRApply, "hidden", hidden, raising=False)
         model = applied(pack, model, mix.draw(4), **settings)
     assert shown == {}
     mix.sampled(model)

@@ -16,7 +16,7 @@ RESIDUAL = {"eps": 0.06, "v": 0.08, "flow": 0.12}
 def with_reference(
     pack: ModuleType, model: object, reference: Tensor, **settings: object
 ) -> object:
-    apply = pack.nodes.guides.apply.ILVRApply
+    apply = pack.nodes.guides.ilvr.ILVRApply
     settings = {"factor": N, "start_percent": 0.0, "end_percent": 1.0, "weight": 1.0} | settings
     return apply.execute(model, {"samples": reference}, **settings)[0]
 

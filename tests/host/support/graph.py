@@ -14,7 +14,7 @@ def applied(pack: ModuleType, model: Any, reference: Tensor, **settings: Any) ->
     """ILVR Apply over the whole run, unless said otherwise."""
     settings = {"factor": N, "start_percent": 0.0, "end_percent": 1.0, "weight": 1.0} | settings
     latent = {"samples": reference} | settings.pop("latent", {})
-    return pack.nodes.guides.apply.ILVRApply.execute(model, latent, **settings)[0]
+    return pack.nodes.guides.ilvr.ILVRApply.execute(model, latent, **settings)[0]
 
 
 def residual(pack: ModuleType, out: Tensor, reference: Tensor, where: Any = ...) -> float:

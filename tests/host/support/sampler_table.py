@@ -20,7 +20,7 @@ def row(pack: Any, sampler: str) -> list[str]:
     """Residual for each form with cubic to the end, then the worst of the three of the rest."""
     import mixture
 
-    low_pass, apply = pack.ilvr_latent.LowPass, pack.nodes.guides.apply.ILVRApply
+    low_pass, apply = pack.ilvr_latent.LowPass, pack.nodes.guides.ilvr.ILVRApply
     reference, sharp = mixture.draw(4) / 0.8, low_pass(4, "spectral")
     cubic, box, early, energy = [], [], [], []
     for form in FORMS:
