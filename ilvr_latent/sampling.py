@@ -7,6 +7,7 @@ from typing import Literal, TypedDict, Unpack
 
 from torch import Tensor
 
+from . import defaults
 from .adm.authors import AuthorsILVR, authors_window
 from .diffusion.denoiser import Denoiser
 from .diffusion.noise import NoiseSource, ReferenceNoise, SeededNoise
@@ -36,7 +37,7 @@ def sample(
     references: Reference | Sequence[Reference] | None,
     *,
     shape: Sequence[int] | None = None,
-    steps: str | int = "100",
+    steps: str | int = defaults.STEPS,
     space: Space | None = None,
     reference_noise: ReferenceNoise | None = None,
     class_labels: int | Tensor | None = None,

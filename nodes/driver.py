@@ -23,7 +23,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..ilvr_latent import InputError, SeededNoise
+from ..ilvr_latent import InputError, SeededNoise, defaults
 from ..ilvr_latent.diffusion.gradients import ordinary_weights
 from ..ilvr_latent.diffusion.guide import Guide, GuideRun, Guides, Run, begun
 from .fitting import fit_latent, fit_mask
@@ -194,7 +194,7 @@ class _GuidedSampling:
             keeps_state=getattr(function, "__name__", "")
             not in DROP_THE_STATE | SLOPE_AT_A_TRIAL_STATE,
             inpainting_area=denoise_mask,
-            reference_noise="hybrid",
+            reference_noise=defaults.NOISE_OF_OTHER_SAMPLERS,
             may_be_a_stage=True,
             model=guider.inner_model,
             rows=rows,

@@ -19,6 +19,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .. import defaults
 from ..errors import InputError
 from .noise import NoiseSource, ReferenceNoise
 from .schedule import Schedule, Step
@@ -59,7 +60,7 @@ class Run:
     hooks: frozenset[str] = frozenset(HOOKS)
     keeps_state: bool = True
     inpainting_area: Tensor | None = None
-    reference_noise: ReferenceNoise = "fresh"
+    reference_noise: ReferenceNoise = defaults.NOISE
     may_be_a_stage: bool = False
     tell: Callable[[str], None] = _silent
 

@@ -10,14 +10,24 @@ each jump's noise when it jumps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Generator, Tensor
 
+from ..defaults import ReferenceNoise
 from ..errors import InputError
 
-ReferenceNoise = Literal["fresh", "fixed", "hybrid"]
+__all__ = [
+    "HeldNoise",
+    "JumpNoise",
+    "NoiseSource",
+    "RecordedNoise",
+    "ReferenceNoise",
+    "RepeatNoise",
+    "SeededNoise",
+]
+
 # Share of the matched steps after which hybrid noise stays what it is.
 HYBRID_FRESH_SHARE = 0.6
 
@@ -89,9 +99,10 @@ class SeededNoise:
                 f"There are {len(self._generators)} seeds for a batch of {shape[0]}; "
                 "give one seed for each picture, or a single integer."
             )
-        return torch.stack(
-            [torch.randn(tuple(shape[1:]), generator=g, device=g.device) for g in self._generators]
-        )
+        drawn = [
+            torch.randn((1, *shape[1:]), generator=g, device=g.device) for g in self._generators
+        ]
+        return drawn[0] if len(drawn) == 1 else torch.cat(drawn)
 
     def initial(self, shape: Sequence[int]) -> Tensor:
         """The next numbers of each stream."""

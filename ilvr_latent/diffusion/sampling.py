@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from .. import defaults
 from ..errors import InputError
 from .denoiser import Denoiser, DenoiserConfig
 from .guide import HOOKS, Guide, GuideRun, Run, begun
@@ -41,9 +42,9 @@ def sample_with(
     guide: Guide | None,
     *,
     shape: Sequence[int],
-    steps: str | int = "100",
-    sampler: str | Sampler = "ddpm",
-    eta: float = 1.0,
+    steps: str | int = defaults.STEPS,
+    sampler: str | Sampler = defaults.SAMPLER,
+    eta: float = defaults.ETA,
     variance: Variance | None = None,
     class_labels: Tensor | None = None,
     clip_denoised: bool = True,

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from .. import defaults
 from ..diffusion.guide import Run
 from ..diffusion.noise import ReferenceNoise
 from ..diffusion.schedule import Schedule, Step
@@ -44,10 +45,10 @@ class Reference:
     image: Tensor
     factor: float
     window: Window = field(default_factory=Window)
-    weight: Weight = 1.0
+    weight: Weight = defaults.WEIGHT
     mask: Tensor | None = None
-    kernel: Kernel = "cubic"
-    space: Space = "state"
+    kernel: Kernel = defaults.KERNEL
+    space: Space = defaults.SPACE
     noise: ReferenceNoise | None = None
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from .. import defaults
 from ..diffusion.schedule import Step
 from ..errors import InputError
 
@@ -33,8 +34,8 @@ class Window:
             unknown.
     """
 
-    start: float = 0.0
-    end: float = 1.0
+    start: float = defaults.START
+    end: float = defaults.END
     unit: Literal["fraction", "timestep", "step"] = "fraction"
     gate: Gate = "producing"
 

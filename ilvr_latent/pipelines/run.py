@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from .. import defaults
 from ..diffusion.guide import Guide, Run, begun
 from ..diffusion.noise import NoiseSource
 from .calls import place_of, plan_run
@@ -54,7 +55,12 @@ class PipelineRun:
         hooks = frozenset({"state", "end"} | ({"prediction"} if predictions else set()))
         noise = self._layout.noise(noise)
         run = Run(
-            self._plan.schedule, shape, latents.device, noise, hooks, reference_noise="hybrid"
+            self._plan.schedule,
+            shape,
+            latents.device,
+            noise,
+            hooks,
+            reference_noise=defaults.NOISE_OF_OTHER_SAMPLERS,
         )
         self._guided = begun(guide, run)
         self._done = 0

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from comfy_api.latest import io
 
-from ...ilvr_latent import InputError, WeightSchedule, Window
+from ...ilvr_latent import InputError, WeightSchedule, Window, defaults
 from ...ilvr_latent.diffusion.noise import ReferenceNoise
 from ...ilvr_latent.errors import check_choice
 from ...ilvr_latent.guides.lowpass import Kernel
@@ -23,9 +23,9 @@ WEIGHT_POINTS = "0:1, 0.5:0.8, 1:0"
 class Expert:
     """The inputs that a newcomer does not need; the names are those of the node."""
 
-    space: Space = "state"
-    noise: ReferenceNoise = "hybrid"
-    kernel: Kernel = "cubic"
+    space: Space = defaults.SPACE
+    noise: ReferenceNoise = defaults.NOISE_OF_OTHER_SAMPLERS
+    kernel: Kernel = defaults.KERNEL
     weight_schedule: WeightKind = "constant"
     end_weight: float = 0.0
     weight_points: str = WEIGHT_POINTS
@@ -57,7 +57,7 @@ def _main_inputs() -> list[Any]:
         ),
         io.Float.Input(
             "factor",
-            default=4.0,
+            default=defaults.NODE_FACTOR,
             min=1.0,
             max=256.0,
             step=0.25,
@@ -81,7 +81,7 @@ def _main_inputs() -> list[Any]:
         ),
         io.Float.Input(
             "end_percent",
-            default=0.8,
+            default=defaults.NODE_END,
             min=0.0,
             max=1.0,
             step=0.001,
@@ -118,7 +118,7 @@ def _matching_inputs() -> list[Any]:
         io.Combo.Input(
             "space",
             options=list(get_args(Space)),
-            default="state",
+            default=defaults.SPACE,
             optional=True,
             tooltip=(
                 "state (the paper) matches the noisy picture at each step. prediction "
@@ -129,7 +129,7 @@ def _matching_inputs() -> list[Any]:
         io.Combo.Input(
             "noise",
             options=["hybrid", "fresh", "fixed"],
-            default="hybrid",
+            default=defaults.NOISE_OF_OTHER_SAMPLERS,
             optional=True,
             tooltip=(
                 "Noise of the reference, for space = state. fresh (the paper) is drawn "
@@ -140,7 +140,7 @@ def _matching_inputs() -> list[Any]:
         io.Combo.Input(
             "kernel",
             options=list(get_args(Kernel)),
-            default="cubic",
+            default=defaults.KERNEL,
             optional=True,
             tooltip=(
                 "Shape of the low-pass filter. cubic is the paper's. box and spectral "
