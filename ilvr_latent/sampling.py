@@ -10,10 +10,10 @@ from torch import Tensor
 from . import defaults
 from .adm.authors import AuthorsILVR, authors_window
 from .diffusion.denoiser import Denoiser
+from .diffusion.loop import Callback, Start, labels_for, sample_with
 from .diffusion.noise import NoiseSource, ReferenceNoise, SeededNoise
 from .diffusion.resampling import Resampling
 from .diffusion.reverse import Variance
-from .diffusion.sampling import Callback, Start, labels_for, sample_with
 from .diffusion.schedule import Schedule
 from .errors import InputError
 from .guides.ilvr import ILVR
@@ -21,7 +21,7 @@ from .guides.reference import Reference, Space
 
 
 class SamplerSettings(TypedDict, total=False):
-    """What :func:`sample` hands on to :func:`~ilvr_latent.diffusion.sampling.sample_with`."""
+    """What :func:`sample` hands on to :func:`~ilvr_latent.diffusion.loop.sample_with`."""
 
     sampler: Literal["ddpm", "ddim"]
     eta: float
@@ -65,7 +65,7 @@ def sample(
         **settings: of the sampler: ``sampler`` (``ddpm``, the paper, or ``ddim``), ``eta``,
             ``variance``, ``clip_denoised``, ``resampling`` (RePaint's jumps, for references with a
             mask), ``start`` and ``callback``, see
-            :func:`~ilvr_latent.diffusion.sampling.sample_with`.
+            :func:`~ilvr_latent.diffusion.loop.sample_with`.
 
     Returns:
         (B, C, H, W) fp32, about [-1, 1] (not clamped).

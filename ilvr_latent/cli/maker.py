@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ..adm import load_adm
 from ..diffusion.guide import Guide
+from ..diffusion.loop import labels_for, sample_with
 from ..diffusion.noise import SeededNoise
 from ..diffusion.samplers import chosen_sampler
-from ..diffusion.sampling import labels_for, sample_with
 from ..diffusion.schedule import Schedule
 from ..embedded import PIXEL_MODEL
 from ..errors import InputError

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..guides.recorder import Recorder, Recording
 from ..pictures.files import written_whole
 from ..pictures.images import find_one_image, fit_to, save_png, to_images, to_tensor
-from ..pictures.recording import below, figure
+from ..pictures.recording_plot import below, figure
 from ..pictures.sheet import Column, contact_sheet
 from . import settings
 from .common import Advance, output_png, progress, report

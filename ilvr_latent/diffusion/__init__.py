@@ -3,10 +3,10 @@
 from .denoiser import Denoiser, DenoiserConfig
 from .gradients import gradient, ordinary, ordinary_weights
 from .guide import Guide, GuideRun, Guides, Run
+from .loop import Start, sample_with
 from .noise import JumpNoise, NoiseSource, RecordedNoise, RepeatNoise, SeededNoise
 from .resampling import Resampling
 from .samplers import DDIM, DDPM, SAMPLERS, Sampler
-from .sampling import Start, sample_with
 from .schedule import Schedule, Step
 
 __all__ = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from ..pictures.plot import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, Line, Scale, line_plot
-from ..pictures.recording import below, beside
+from ..pictures.recording_plot import below, beside
 from .measure import HELD_OUT, UNGUIDED_SAMPLES, Row
 from .tables import Tables
 

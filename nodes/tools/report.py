@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from ...ilvr_latent import ILVR, Guide, InputError, Recorder, Recording, Run
-from ...ilvr_latent.pictures.recording import figure
+from ...ilvr_latent.pictures.recording_plot import figure
 from ..driver import HostRun, guides_of, watched
 from ..schema import schema
-from .recording import Tape
+from .tape import Tape
 
 RecordingType = io.Custom("ILVR_RECORDING")
 

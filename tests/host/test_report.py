@@ -80,7 +80,7 @@ def test_several_samplers_share_a_tape(pack: ModuleType, applied: Any) -> None:
     assert tape.find(outs[0] + 1) is None
     assert tape.find(outs[0][..., :8]) is None
     assert tape.find(outs[0].half()) is found[0]
-    for seed in range(10, 10 + pack.nodes.tools.recording.KEPT_RUNS):
+    for seed in range(10, 10 + pack.nodes.tools.tape.KEPT_RUNS):
         run(watched, seed=seed)
     assert tape.find(outs[0]) is None
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ilvr_latent.guides.recorder import Recording
 from ilvr_latent.pictures.plot import BLUE, Line, Scale, Span, line_plot, runs, ticks
-from ilvr_latent.pictures.recording import figure
+from ilvr_latent.pictures.recording_plot import figure
 
 
 def blue(*points: tuple[float, float], log: bool = False) -> tuple[NDArray[np.intp], ...]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ilvr_latent import ILVR, LowPass, Recorder, Recording, Reference, SeededNoise, Window
-from ilvr_latent.diffusion.sampling import sample_with
+from ilvr_latent.diffusion.loop import sample_with
 from ilvr_latent.guides.spectrum import cut, frequencies, radial_power_spectrum
 
 if TYPE_CHECKING:
