@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from .adm import load_adm
-from .errors import InputError
+from .shipped import ASSETS, LATENT_MODEL, PIXEL_MODEL, REFERENCES
 
 if TYPE_CHECKING:
     from .adm.unet import ADM
 
-ASSETS = Path(__file__).parent / "assets"
-PIXEL_MODEL = ASSETS / "emoji64.safetensors"
-LATENT_MODEL = ASSETS / "emoji-latent"
-REFERENCES = ASSETS / "references"
+__all__ = [
+    "ASSETS",
+    "LATENT_MODEL",
+    "PIXEL_MODEL",
+    "REFERENCES",
+    "load_embedded",
+    "load_embedded_pipeline",
+]
 
 
 def load_embedded(*, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> ADM:
@@ -41,11 +44,7 @@ def load_embedded_pipeline(
     Raises:
         InputError: this copy of the package came without it.
     """
-    from .pipelines.load import from_folder
+    # diffusers is heavy.
+    from .pipelines.load import load_pipeline
 
-    if not (LATENT_MODEL / "model_index.json").is_file():
-        raise InputError(
-            f"The embedded latent model is not at {str(LATENT_MODEL)!r}; install the package "
-            "again, or give a pipeline of yours."
-        )
-    return from_folder(LATENT_MODEL, dtype).to(device)
+    return load_pipeline("embedded", device=device, dtype=dtype)

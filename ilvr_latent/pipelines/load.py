@@ -13,8 +13,8 @@ from typing import Any
 import diffusers
 import torch
 
-from ..embedded import load_embedded_pipeline
 from ..errors import InputError
+from ..shipped import LATENT_MODEL
 from .levels import SOLVERS, scale_of, solver_of
 
 # What diffusers and transformers raise about files that are missing or cannot be read.
@@ -36,7 +36,7 @@ def load_pipeline(
     """
     path = Path(source)
     if source == "embedded":
-        pipe = load_embedded_pipeline(dtype=dtype)
+        pipe = _embedded(dtype)
     elif path.is_dir():
         pipe = from_folder(path, dtype)
     elif path.is_file():
@@ -75,6 +75,15 @@ def from_folder(path: Path, dtype: torch.dtype | None) -> Any:
             f"The pipeline in {str(path)!r} is not whole ({_first_line(error)}); put the missing "
             "files there, nothing is downloaded."
         ) from error
+
+
+def _embedded(dtype: torch.dtype | None) -> Any:
+    if not (LATENT_MODEL / "model_index.json").is_file():
+        raise InputError(
+            f"The embedded latent model is not at {str(LATENT_MODEL)!r}; install the package "
+            "again, or give a pipeline of yours."
+        )
+    return from_folder(LATENT_MODEL, dtype)
 
 
 def _precision(dtype: torch.dtype | None) -> dict[str, torch.dtype]:

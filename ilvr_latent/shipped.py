@@ -1,0 +1,10 @@
+"""Where what comes with the package lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ASSETS = Path(__file__).parent / "assets"
+PIXEL_MODEL = ASSETS / "emoji64.safetensors"
+LATENT_MODEL = ASSETS / "emoji-latent"
+REFERENCES = ASSETS / "references"
