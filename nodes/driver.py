@@ -26,7 +26,7 @@ from torch import Tensor
 from ..ilvr_latent import InputError, SeededNoise, defaults
 from ..ilvr_latent.diffusion.gradients import ordinary_weights
 from ..ilvr_latent.diffusion.guide import Guide, GuideRun, Guides, Run, begun
-from .fitting import fit_latent, fit_mask
+from .fitting import fit_latent, fit_mask, pixels_to_a_cell
 from .levels import HostSchedule, HostStep
 from .readout import show
 from .rows import Rows
@@ -195,6 +195,7 @@ class _GuidedSampling:
             not in DROP_THE_STATE | SLOPE_AT_A_TRIAL_STATE,
             inpainting_area=denoise_mask,
             reference_noise=defaults.NOISE_OF_OTHER_SAMPLERS,
+            cell=pixels_to_a_cell(guider.inner_model.latent_format),
             may_be_a_stage=True,
             model=guider.inner_model,
             rows=rows,

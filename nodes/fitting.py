@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -64,6 +64,11 @@ def fit_latent(
         return to_batch(fitted, shape[0])
     # The host's rule for batches: repeated in turn.
     return fitted[[picture % len(fitted) for picture in pictures]]
+
+
+def pixels_to_a_cell(latent_format: Any) -> int:
+    """Along a side; older hosts do not say, and have models of 8 only."""
+    return int(getattr(latent_format, "spacial_downscale_ratio", 8))
 
 
 def check_channels(reference: int, model: int) -> None:

@@ -42,8 +42,7 @@ class AliasedLowPass(LowPass):
 class AliasedReference(Reference):
     """A reference that is matched by :class:`AliasedLowPass`."""
 
-    @property
-    def lowpass(self) -> LowPass:
+    def lowpass(self, shape: Sequence[int]) -> LowPass:
         """Not the paper's."""
         return AliasedLowPass(self.factor)
 

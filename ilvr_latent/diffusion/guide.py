@@ -48,6 +48,7 @@ class Run:
         inpainting_area: 1 where the picture may change, or ``None``: everywhere.
         reference_noise: of references that do not say; see
             :class:`~ilvr_latent.diffusion.noise.HeldNoise`.
+        cell: pixels of the picture to one number of the state, along a side.
         may_be_a_stage: the run may be one of several that make a picture, so that a range without
             a step is no mistake.
         tell: shows a line of text to the user, where there is a place for it.
@@ -61,6 +62,7 @@ class Run:
     keeps_state: bool = True
     inpainting_area: Tensor | None = None
     reference_noise: ReferenceNoise = defaults.NOISE
+    cell: int = 1
     may_be_a_stage: bool = False
     tell: Callable[[str], None] = _silent
 

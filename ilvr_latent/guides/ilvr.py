@@ -92,6 +92,7 @@ class Placed:
         noise: the kind of noise it is given.
         weights: of each step of the schedule whose state is matched, by index.
         weight_at_end: of the finished picture.
+        lowpass: phi_N.
     """
 
     def __init__(self, reference: Reference, run: Run) -> None:
@@ -100,7 +101,9 @@ class Placed:
         self.weights = reference.step_weights(run)
         self.weight_at_end = self._weight_at_end(run)
         self._y_0, self._mask = reference.placed(run)
-        self._lowpass = reference.lowpass
+        self.lowpass = reference.lowpass(run.shape)
+        self._share = self.lowpass.factor / min(run.shape[-2:])
+        self._cell = run.cell
         self._steps = len(run.schedule)
         self._window = reference.window.clipped(self._steps)
         self._by_level = self._window.gate == "level"
@@ -138,17 +141,26 @@ class Placed:
 
     def clean(self, weight: float) -> Target:
         """To match a clean picture."""
-        return self._lowpass, self._in_area(weight), self._y_0
+        return self.lowpass, self._in_area(weight), self._y_0
 
     def noised(self, weight: float, level: Step, eps: Tensor) -> Target:
         """To match a state at a noise level."""
-        return self._lowpass, self._in_area(weight), level.noised(self._y_0, eps)
+        return self.lowpass, self._in_area(weight), level.noised(self._y_0, eps)
 
     def _in_area(self, weight: float) -> float | Tensor:
         return weight if self._mask is None else weight * self._mask
 
     def __str__(self) -> str:
-        """Which steps are matched, in words."""
+        """Which steps are matched, and what N means, in words."""
+        return f"{self._steps_in_words()} {self._factor_in_words()}"
+
+    def _factor_in_words(self) -> str:
+        factor, share = self.lowpass.factor, f"1/{1 / self._share:.3g} of the side"
+        if self._cell == 1:
+            return f"N = {factor:.3g} pixels: {share}."
+        return f"N = {factor:.3g} cells: {factor * self._cell:.3g} pixels, {share}."
+
+    def _steps_in_words(self) -> str:
         if not self.weights and not self.weight_at_end:
             why = "none is in the range" if self.reference.weight else "the weight is 0"
             return f"Matches no step of {self._steps}: {why}."

@@ -199,7 +199,7 @@ class Recorder:
         """
         inner = self._guide.begin(run) or GuideRun()
         y_0, mask = self._reference.placed(run)
-        compared = Compared(y_0, self._reference.lowpass, mask)
+        compared = Compared(y_0, self._reference.lowpass(run.shape), mask)
 
         def keep(recording: Recording, result: Tensor) -> None:
             self.recording = recording

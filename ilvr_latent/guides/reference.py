@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -18,6 +19,7 @@ from .weight import Weight, WeightSchedule, check_weight
 from .window import Window
 
 Space = Literal["state", "prediction"]
+FactorUnit = Literal["cells", "share"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,9 @@ class Reference:
     Args:
         image: (B, C, H, W) in [-1, 1], or a latent; B = 1, or a divisor of the sample's batch,
             then repeated in turn.
-        factor: N, the size in pixels (or latent cells) of the detail that is left to the model.
+        factor: N, the size of the detail that is left to the model.
+        factor_unit: of N: pixels of the sampled tensor (``cells`` of a latent), or a ``share`` of
+            its shorter side, which means the same on every model.
         window: which steps are matched.
         weight: 0 (off) to 1 (the paper), or a schedule of it over the window.
         mask: where to match, 1 = fully, broadcastable to (B, 1, H, W); ``None`` = everywhere.
@@ -50,9 +54,17 @@ class Reference:
     kernel: Kernel = defaults.KERNEL
     space: Space = defaults.SPACE
     noise: ReferenceNoise | None = None
+    factor_unit: FactorUnit = "cells"
 
     def __post_init__(self) -> None:
-        LowPass(self.factor, self.kernel)
+        check_choice("unit of the factor", self.factor_unit, get_args(FactorUnit))
+        if self.factor_unit == "cells":
+            LowPass(self.factor, self.kernel)
+        elif not 0 < self.factor <= 1:
+            raise InputError(
+                f"The factor is {self.factor:g} of the side; use a share above 0 (the reference "
+                "itself) up to 1 (its mean colour)."
+            )
         check_choice("space", self.space, get_args(Space))
         if self.noise is not None:
             check_choice("reference noise", self.noise, get_args(ReferenceNoise))
@@ -72,10 +84,11 @@ class Reference:
         if self.mask is not None and not bool((self.mask > 0).any()):
             raise InputError("The mask is empty; paint where to match, or leave the mask out.")
 
-    @property
-    def lowpass(self) -> LowPass:
-        """phi_N."""
-        return LowPass(self.factor, self.kernel)
+    def lowpass(self, shape: Sequence[int]) -> LowPass:
+        """phi_N for a run of this shape."""
+        if self.factor_unit == "cells":
+            return LowPass(self.factor, self.kernel)
+        return LowPass(max(1.0, self.factor * min(shape[-2:])), self.kernel)
 
     def matched_steps(self, schedule: Schedule) -> frozenset[int]:
         """Indices of the sampling steps in the window.

@@ -44,6 +44,7 @@ class Pixels(comfy.latent_formats.LatentFormat):
     """Latents that are pixels, in [-1, 1]; previews show them as they are."""
 
     latent_channels = 3
+    spacial_downscale_ratio = 1
 
     def __init__(self) -> None:
         self.latent_rgb_factors = torch.eye(3).tolist()

@@ -207,18 +207,21 @@ def test_each_node_shows_its_own_steps(
         model = applied(pack, model, mix.draw(4), **settings)
     assert shown == {}
     mix.sampled(model)
-    assert shown == {
+    assert all(
+        line.endswith(" N = 4 cells: 32 pixels, 1/4 of the side.") for line in shown.values()
+    )
+    assert {node: line.partition(" N = ")[0] for node, line in shown.items()} == {
         "4": "Matches steps 1 to 16 of 20.",
         "7:2": "Matches step 4 of 20.",
         "9": "Matches steps 1 to 10 of 20, weight 1 to 0.1.",
         "11": "Matches steps 1 to 20 of 20 and the finished picture, weight 0.3.",
         "12": "Matches no step of 20: the weight is 0.",
         "13": "Matches no step of 20: none is in the range.",
-        "14": shown["14"],
+        "14": shown["14"].partition(" N = ")[0],
     }
     assert shown["14"].startswith("Matches steps 1 to 6, 11 to 20 of 20 and the finished picture")
     mix.sampled(model, steps=10)
-    assert shown["4"] == "Matches steps 1 to 8 of 10."
+    assert shown["4"].startswith("Matches steps 1 to 8 of 10. N = ")
 
 
 def test_without_a_server_the_log_says_it(
@@ -226,7 +229,7 @@ def test_without_a_server_the_log_says_it(
 ) -> None:
     caplog.set_level("INFO")
     mix.sampled(applied(pack, mix.mixture("eps"), mix.draw(4), end_percent=0.8))
-    assert "ILVR (N = 4) matches steps 1 to 16 of 20." in caplog.messages
+    assert any("Matches steps 1 to 16 of 20. N = 4" in line for line in caplog.messages)
 
 
 @pytest.mark.parametrize(

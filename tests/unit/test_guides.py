@@ -210,4 +210,19 @@ def test_a_window_by_levels_matches_x_t_and_the_end(exact: Exact, some_pictures:
         x = torch.zeros(SHAPE)
         assert (guide.state(x, schedule.steps[0]) is not x) == from_start
         assert guide.end(x) is not x
-    assert lines == ["Matches steps 1 to 8 of 8 and the finished picture."] * 2
+    said = "Matches steps 1 to 8 of 8 and the finished picture. N = 4 pixels: 1/4 of the side."
+    assert lines == [said] * 2
+
+
+def test_a_factor_as_a_share_of_the_side_is_so_many_pixels(
+    exact: Exact, some_pictures: Pictures
+) -> None:
+    y_0 = some_pictures(1, seed=8)
+    outs = [
+        run_with(exact(), ILVR(Reference(y_0, factor, factor_unit=unit)))  # type: ignore[arg-type]
+        for factor, unit in ((4, "cells"), (0.25, "share"))
+    ]
+    assert torch.equal(*outs)
+    for factor in (0.0, 1.5):
+        with pytest.raises(InputError, match=r"of the side; use a share above 0"):
+            Reference(y_0, factor, factor_unit="share")
