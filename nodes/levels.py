@@ -52,6 +52,11 @@ class HostStep(Step):
         """Position in the forward process, 0 (the noisiest) to 1."""
         return self._levels.fraction_at(self.level)
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is no noise at this level."""
+        return self.level == 0
+
     def between(self, start: float, end: float) -> bool:
         """As other nodes count: by the noise levels of the two fractions."""
         low, high = self._levels.level_at(end), self._levels.level_at(start)

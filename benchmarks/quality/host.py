@@ -46,10 +46,11 @@ class HostMaker:
     @torch.inference_mode()
     def __call__(self, row: Row, seeds: list[int]) -> tuple[Tensor, int]:
         """One picture of each reference (R, 3, S, S), and the calls that they took together."""
-        apply = self._nodes.apply.ILVRApply
+        apply = self._nodes.guides.ilvr.ILVRApply
         model = apply.execute(
-            self._model, self._reference, FACTOR, 0.0, row.end, 1.0, None, row.space, row.noise
-        )[0]
+            self._model, self._reference, FACTOR, 0.0, row.end, 1.0,
+            space=row.space, noise=row.noise,
+        )[0]  # fmt: skip
         calls = 0
 
         def counted(network: Callable[..., Tensor], args: dict[str, Any]) -> Tensor:

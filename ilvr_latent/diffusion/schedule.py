@@ -146,6 +146,11 @@ class Step:
         """alpha-bar: the share of the picture in the state's variance."""
         return self.alpha**2 / (self.alpha**2 + self.sigma**2)
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is no noise at this level."""
+        return self.sigma == 0
+
     def noised(self, y_0: Tensor, eps: Tensor) -> Tensor:
         """A clean image at this noise level, q(y_t | y_0)."""
         return self.alpha * y_0 + self.sigma * eps

@@ -113,7 +113,7 @@ class Reference:
         # Switched off, it draws no noise either: the sample is then that without it, bit for bit.
         if not self.weight:
             return {}
-        steps = [s for s in run.schedule.steps if s.sigma > 0 and self.window.contains(s)]
+        steps = [s for s in run.schedule.steps if not s.is_clean and self.window.contains(s)]
         if not steps and not run.may_be_a_stage:
             self.matched_steps(run.schedule)
         weights = {s.index: self.weight_of(s, len(run.schedule)) for s in steps}

@@ -131,19 +131,19 @@ def test_the_adm_sampler_with_ilvr_is_the_core(
 
     core, nodes, seed, shape = pack.ilvr_latent, pack.nodes, 3, (1, 3, 16, 16)
     image = mixture.draw(4, shape).clamp(-1, 1)
-    positive = nodes.adm.ILVRADMConditioning.execute(2)[0]
-    guided = nodes.apply.ILVRApply.execute(
+    positive = nodes.models.adm.ILVRADMConditioning.execute(2)[0]
+    guided = nodes.guides.ilvr.ILVRApply.execute(
         tiny_adm, {"samples": image}, 4, 0.001, 1.0, 1.0, noise="fresh"
     )[0]
-    sigmas = nodes.adm_sampling.ILVRADMSchedule.execute(tiny_adm, "10")[0]
+    sigmas = nodes.models.adm_sampling.ILVRADMSchedule.execute(tiny_adm, "10")[0]
     noise = comfy.sample.prepare_noise(torch.zeros(shape), seed)
     out = comfy.sample.sample_custom(
-        guided, noise, 1.0, nodes.adm_sampling.ILVRADMSampler.execute(sampler, eta, clip)[0],
+        guided, noise, 1.0, nodes.models.adm_sampling.ILVRADMSampler.execute(sampler, eta, clip)[0],
         sigmas, positive, positive, torch.zeros(shape), seed=seed, disable_pbar=True,
     )  # fmt: skip
 
-    steps = core.SeededNoise(seed + nodes.adm_sampling.SEED_OFFSET)
-    matches = core.SeededNoise(seed + nodes.matching.SEED_OFFSET)
+    steps = core.SeededNoise(seed + nodes.models.adm_sampling.SEED_OFFSET)
+    matches = core.SeededNoise(seed + nodes.rows.SEED_OFFSET)
     recorded = core.RecordedNoise(
         noise,
         [steps.step(i, shape) for i in range(10)],

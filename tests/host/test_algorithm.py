@@ -23,7 +23,7 @@ def test_ddpm_with_fresh_noise_is_algorithm_1(pack: ModuleType) -> None:
     sigmas = comfy.samplers.calculate_sigmas(sampling, "normal", 20).double()
     a_bar = 1 / (1 + sigmas**2)
     z = torch.Generator().manual_seed(7)
-    eps = torch.Generator().manual_seed(7 + pack.nodes.guides.matching.SEED_OFFSET)
+    eps = torch.Generator().manual_seed(7 + pack.nodes.rows.SEED_OFFSET)
     x = torch.randn(mixture.SHAPE, generator=torch.Generator().manual_seed(7)).double()
     for now, then, sigma in zip(a_bar[:-1], a_bar[1:], sigmas, strict=False):
         x_0 = mixture.expected_x_0(x / now.sqrt(), sigma, torch.ones(()), mixture.means())

@@ -306,11 +306,11 @@ def test_pixels_come_with_an_error_in_place_of_prompts(pack: ModuleType) -> None
 def test_a_missing_or_damaged_file_is_named(pack: ModuleType, demo: Demo, tmp_path: Path) -> None:
     error, nodes = pack.ilvr_latent.InputError, pack.nodes
     with pytest.raises(error, match=r"unet.*cannot be read \(FileNotFoundError\); install"):
-        nodes.demo_unet.demo_unet(tmp_path)
+        nodes.models.demo_unet.demo_unet(tmp_path)
     shutil.copytree(demo.folder / "vae", tmp_path / "vae")
     (tmp_path / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"half a file")
     with pytest.raises(error, match=r"vae.*cannot be read \(SafetensorError\)"):
-        nodes.demo_vae.demo_vae(tmp_path)
+        nodes.models.demo_vae.demo_vae(tmp_path)
 
 
 def test_stored_names_with_and_without_prefix_are_read(pack: ModuleType) -> None:

@@ -174,7 +174,7 @@ def test_samplers_of_other_packs_are_served_at_the_guider(
 
 def test_a_sampler_class_around_a_k_diffusion_function(pack: ModuleType, reference: Tensor) -> None:
     """As packs derive from KSAMPLER to change what goes in; the object is not changed by a run."""
-    import comfy.k_diffusion.loop
+    import comfy.k_diffusion.sampling
     import comfy.samplers
     import graph
     import mixture
@@ -186,7 +186,7 @@ def test_a_sampler_class_around_a_k_diffusion_function(pack: ModuleType, referen
             type(self).runs += 1
             return super().sample(*args, **kwargs)
 
-    sampler = Counting(comfy.k_diffusion.loop.sample_euler)
+    sampler = Counting(comfy.k_diffusion.sampling.sample_euler)
     model = mixture.mixture("eps")
     guided = graph.applied(pack, model, reference, kernel="box", end_percent=0.8)
     out = sampled(basic(guided), schedule(model), sampler)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,10 +48,11 @@ def test_the_calls_of_the_network_are_counted(
 def test_rows_are_matched_as_the_node_does_by_default(
     pack: ModuleType, study: Any, maker: Any
 ) -> None:
-    defaults = inspect.signature(pack.nodes.guides.ilvr.ILVRApply.execute).parameters
+    inputs = pack.nodes.guides.ilvr.ILVRApply.define_schema().inputs
+    defaults = {each.id: getattr(each, "default", None) for each in inputs}
     rows = study["plan"].host_rows((10, 20))
     for name in ("space", "noise"):
-        assert {getattr(row, name) for row in rows} == {defaults[name].default}
+        assert {getattr(row, name) for row in rows} == {defaults[name]}
     references = study["pictures"].shipped_references(SIDE, limit=2)
     low_pass = pack.ilvr_latent.LowPass(8)
     whole, half = (

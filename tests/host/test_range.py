@@ -45,12 +45,18 @@ def sigmas_of(model: Any) -> Tensor:
 
 
 def range_of(pack: ModuleType, model: Any, sigmas: Tensor, window: Any, weight: Any = 1.0) -> Any:
+    shape, core = torch.Size((1, 4, 16, 16)), pack.ilvr_latent
     run = pack.nodes.driver.HostRun(
-        tuple(sigmas.tolist()), torch.Size((1, 4, 16, 16)), torch.device("cpu"), 0, True, None,
-        model.model,
+        pack.nodes.levels.HostSchedule(sigmas, model.model.model_sampling), shape,
+        torch.device("cpu"), core.SeededNoise(0), may_be_a_stage=True, model=model.model,
     )  # fmt: skip
-    reference = pack.ilvr_latent.Reference(torch.zeros(1, 4, 16, 16), 4, window, weight)
-    return pack.nodes.guides.ranges.HostRange(reference, run)
+    reference = core.Reference(torch.zeros(shape), 4, window, weight)
+    return core.guides.ilvr.Placed(reference, run)
+
+
+def window_of(pack: ModuleType, start: float, end: float, unit: str = "fraction") -> Any:
+    """As ILVR Apply makes it."""
+    return pack.ilvr_latent.Window(start, end, unit, gate="level")
 
 
 @pytest.mark.parametrize("form", ["eps", "flow"])
@@ -60,8 +66,8 @@ def test_steps_and_percent_name_the_same_range(
 ) -> None:
     model, reference = mix.mixture(form), mix.draw(4)
     sigmas = sigmas_of(model)
-    window = pack.ilvr_latent.Window(0.22, 0.71)
-    steps = range_of(pack, model, sigmas, window).steps
+    window = window_of(pack, 0.22, 0.71)
+    steps = sorted(range_of(pack, model, sigmas, window).weights)
     assert 5 < len(steps) < 15
     by_percent = applied(pack, model, reference, start_percent=0.22, end_percent=0.71)
     by_step = applied(
@@ -91,30 +97,36 @@ def test_steps_count_from_where_the_sampler_begins(pack: ModuleType, mix: Module
     """The second half of a run knows nothing of the first: percent is the same in both."""
     model = mix.mixture("eps")
     second_stage = sigmas_of(model)[10:]
-    by_step = range_of(pack, model, second_stage, pack.ilvr_latent.Window.steps(0, 3))
-    assert by_step.steps == [0, 1, 2, 3]
-    by_percent = range_of(pack, model, second_stage, pack.ilvr_latent.Window(0, 0.8))
-    whole = range_of(pack, model, sigmas_of(model), pack.ilvr_latent.Window(0, 0.8))
-    assert [i + 10 for i in by_percent.steps] == whole.steps[10:]
+    by_step = range_of(pack, model, second_stage, window_of(pack, 0, 3, "step"))
+    assert sorted(by_step.weights) == [0, 1, 2, 3]
+    by_percent = range_of(pack, model, second_stage, window_of(pack, 0, 0.8))
+    whole = range_of(pack, model, sigmas_of(model), window_of(pack, 0, 0.8))
+    assert [i + 10 for i in sorted(by_percent.weights)] == sorted(whole.weights)[10:]
 
 
 @pytest.mark.parametrize("form", ["eps", "v", "flow"])
 def test_a_weight_in_percent_goes_on_in_the_second_stage(
     pack: ModuleType, mix: ModuleType, form: str
 ) -> None:
-    model, window = mix.mixture(form), pack.ilvr_latent.Window(0, 0.8)
+    model, window = mix.mixture(form), window_of(pack, 0, 0.8)
     falling = pack.ilvr_latent.WeightSchedule.ramp(1, 0)
-    step = pack.nodes.driver.HostStep
     sigmas = sigmas_of(model)
     whole = range_of(pack, model, sigmas, window, falling)
     second = range_of(pack, model, sigmas[10:], window, falling)
-    weights = [whole.weight(step(i, float(sigmas[i]), None)) for i in whole.steps]
+    weights = [whole.weights[i] for i in sorted(whole.weights)]
     assert weights == sorted(weights, reverse=True)
     assert weights[0] == pytest.approx(1, abs=1e-3)
     assert weights[-1] < 0.1
-    for i in second.steps:
-        here = step(i, float(sigmas[10 + i]), None)
-        assert second.weight(here) == whole.weight(step(10 + i, here.sigma, None))
+    levels = pack.nodes.levels.HostSchedule
+    schedules = [levels(s, model.model.model_sampling) for s in (sigmas, sigmas[10:])]
+    assert second.weights
+    for i in second.weights:
+        steps = (schedule.step(sigmas[10 + i : 11 + i]) for schedule in schedules)
+        of_whole, of_second = (
+            placed.weight_of_state(step)
+            for placed, step in zip((whole, second), steps, strict=True)
+        )
+        assert of_second == of_whole == second.weights[i]
 
 
 @pytest.mark.parametrize("form", ["eps", "v", "flow"])
@@ -122,11 +134,16 @@ def test_a_noise_level_is_turned_back_into_its_fraction(
     pack: ModuleType, mix: ModuleType, form: str
 ) -> None:
     model = mix.mixture(form)
-    run = pack.nodes.driver.HostRun(
-        (), torch.Size(()), torch.device("cpu"), 0, True, None, model.model
-    )
-    for percent in (0.0, 0.1, 0.37, 0.8, 0.999, 1.0):
-        assert run.percent_at(run.sigma_at(percent)) == pytest.approx(percent, abs=1e-3)
+    schedule = pack.nodes.levels.HostSchedule(sigmas_of(model), model.model.model_sampling)
+    for fraction in (0.0, 0.1, 0.37, 0.8, 0.999, 1.0):
+        level = schedule.level_at(fraction)
+        assert schedule.fraction_at(level) == pytest.approx(fraction, abs=1e-3)
+    # What guides are told of a level is what the host does to latents and noise there.
+    for step in schedule.steps[::5]:
+        y_0, eps = torch.randn(2, 1, 4, 16, 16)
+        wanted = step.alpha * y_0 + step.sigma * eps
+        torch.testing.assert_close(step.noised(y_0, eps), wanted, rtol=1e-5, atol=1e-5)
+        assert 0 <= step.a_bar < 1
 
 
 @pytest.mark.parametrize("space", ["state", "prediction"])

@@ -171,7 +171,7 @@ def test_the_steps_that_are_matched_are_those_of_the_sigmas(
     import mixture
 
     visits: list[tuple[int, int, bool]] = []
-    run = pack.nodes.guides.matching.HostILVRRun
+    run = pack.ilvr_latent.guides.ilvr.ILVRRun
     original = run.state
 
     def spy(self: Any, x_t: Tensor, step: Any) -> Tensor:
@@ -205,10 +205,11 @@ def test_a_step_taken_twice_in_a_row_is_matched_with_fresh_noise(
             asked.append(i)
             return super().reference(i, shape)
 
-    monkeypatch.setattr(pack.nodes.guides.matching, "SeededNoise", Noise)
+    monkeypatch.setattr(pack.nodes.driver, "SeededNoise", Noise)
     guided = graph.applied(pack, mixture.mixture("eps"), mixture.draw(4), noise="fresh")
     sampled(guided, wrapped(pack, "euler", 1, 2), 3)  # 0 | 0 1 | 1 2
-    assert asked == [0, 1, 2, 3, 4]
+    # Under the call that made the state; -1 made the pure noise.
+    assert asked == [-1, 0, 1, 2, 3]
 
 
 def test_previews_and_the_progress_bar_count_every_step(pack: ModuleType) -> None:

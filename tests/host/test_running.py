@@ -123,7 +123,7 @@ def test_cancel_stops_within_a_step_and_leaves_the_model_clean(
 
 
 def test_a_step_reads_one_number_and_stays_on_the_device(
-    pack: ModuleType, monkeypatch: pytest.MonkeyPatch
+    pack: ModuleType,
 ) -> None:
     """On a device without data nothing can leave: torch refuses copies and mixed devices."""
     import graph
@@ -133,13 +133,9 @@ def test_a_step_reads_one_number_and_stays_on_the_device(
     class Noise:
         """Torch has no generator for that device."""
 
-        def __init__(self, seed: int, device: torch.device) -> None:
-            self.device = device
-
         def reference(self, i: int, shape: torch.Size) -> Tensor:
-            return torch.empty(shape, device=self.device)
+            return torch.empty(shape, device=meta)
 
-    monkeypatch.setattr(pack.nodes.guides.matching, "SeededNoise", Noise)
     host, meta = pack.nodes.driver, torch.device("meta")
     model = mixture.mixture("eps")
     for space in ("state", "prediction"):
@@ -147,16 +143,18 @@ def test_a_step_reads_one_number_and_stays_on_the_device(
         model = graph.applied(pack, model, mixture.draw(4), space=space, mask=mask)
     (wrapper,) = model.get_wrappers(host.SAMPLER_SAMPLE, host.KEY)
     run = host.HostRun(
-        sigmas=(10.0, 5.0, 1.0, 0.0), shape=torch.Size(mixture.SHAPE), device=meta, seed=0,
-        keeps_state=True, denoise_mask=torch.ones(1, 1, 16, 16, device=meta), model=model.model,
+        pack.nodes.levels.HostSchedule(
+            torch.tensor([10.0, 5.0, 1.0, 0.0]), model.model.model_sampling
+        ),
+        shape=torch.Size(mixture.SHAPE), device=meta, noise=Noise(), may_be_a_stage=True,
+        inpainting_area=torch.ones(1, 1, 16, 16, device=meta), model=model.model,
     )  # fmt: skip
     x = torch.empty(mixture.SHAPE, device=meta)
     with Reads() as reads:
         guidance = wrapper.guide.begin(run)
         once = reads.count
-        for sigma in run.sigmas[:-1]:
-            step = run.step(torch.full((1,), sigma, device=meta))
+        for sigma in run.schedule.sigmas[:-1]:
+            step = run.schedule.step(torch.full((1,), sigma, device=meta))
             outs = guidance.state(x, step), guidance.prediction(x, x, step), guidance.end(x)
             assert all(out.device == meta and out is not x for out in outs)
-    assert once > 0
     assert reads.count - once == 3
