@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -111,3 +112,15 @@ def quiet_diffusers() -> None:
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+
+
+def check_counts(options: argparse.Namespace, *names: str) -> None:
+    """Refuse counts below 1.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name in names:
+        if getattr(options, name) < 1:
+            flag = name.replace("_", "-")
+            raise InputError(f"--{flag} is {getattr(options, name)}; use 1 or more.")

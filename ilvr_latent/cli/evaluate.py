@@ -23,11 +23,12 @@ from ..metrics.distribution import require_torchmetrics
 from ..pictures.files import output_folder, written_whole
 from ..pictures.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..pictures.sheet import Column, contact_sheet
-from . import evaluate_networks, settings
-from .common import choose_device, choose_dtype, progress, report
+from . import evaluate_networks
+from . import options as table
+from .common import check_counts, choose_device, choose_dtype, progress, report
 from .evaluate_networks import find_pictures, load_networks, measured_domain
 from .evaluate_rows import RowMaker, model_digest
-from .settings import written
+from .settings import Settings
 
 HELP = "Measure what ILVR does: FID, KID, diversity and faithfulness by N and by range."
 EXAMPLE = "ilvr evaluate --quick --output evaluation"
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help=seed_help)
     add("--output", type=Path, required=True, metavar="DIR", help="finished pictures are reused")
     evaluate_networks.add_arguments(parser)
-    settings.add_arguments(parser)
+    table.add_arguments(parser)
     # --steps and its default depend on --quick; pairs of samples are best made together.
     parser.set_defaults(steps=None, batch_size=SAMPLES)
 
@@ -111,7 +112,7 @@ def _complete(options: argparse.Namespace) -> None:
         raise InputError(
             f"--samples is {options.samples}; use 2 (for a pair) to {SEEDS_OF_A_REFERENCE}."
         )
-    settings.check_counts(options, "batch_size")
+    check_counts(options, "batch_size")
 
 
 def _gallery(options: argparse.Namespace, maker: RowMaker) -> tuple[Gallery, dict[str, object]]:
@@ -131,7 +132,11 @@ def _gallery(options: argparse.Namespace, maker: RowMaker) -> tuple[Gallery, dic
     )
     device = choose_device(options.device)
     made_with = {
-        **{name: value for name, value in written(options).items() if name != "window"},
+        **{
+            name: value
+            for name, value in Settings.of(options, 1).written().items()
+            if name != "window"
+        },
         "model_sha256": model_digest(options),
         "size": list(maker.size),
         "references": names,

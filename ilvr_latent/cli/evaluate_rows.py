@@ -14,7 +14,6 @@ from torch import Tensor
 from ..embedded import LATENT_MODEL, PIXEL_MODEL
 from ..errors import InputError
 from ..evaluation.plan import Setting
-from ..guides.window import Window
 from ..metrics.provenance import sha256
 from .maker import load_maker
 from .settings import Settings
@@ -40,19 +39,19 @@ class RowMaker:
                     f"--{name.replace('_', '-')} says when to match, which is what --ranges vary; "
                     "leave it out."
                 )
-        Settings.of(options, 1)
-        self._options = options
-        self._maker = load_maker(options)
+        self._settings_of_all = Settings.of(options, 1)
+        self._maker = load_maker(self._settings_of_all)
         self.size, self.cell = self._maker.size, self._maker.cell
         self.timesteps = self._maker.timesteps
 
     def _settings(self, setting: Setting) -> Settings:
+        chosen = self._settings_of_all
         if setting.factor is None:
-            return dataclasses.replace(Settings.of(self._options, 1), weight=0.0)
-        chosen = Settings.of(self._options, setting.factor)
+            return chosen.without_reference()
+        chosen = dataclasses.replace(chosen, factor=setting.factor)
         if (setting.hi, setting.lo) == (self.timesteps, 0):
-            return dataclasses.replace(chosen, window=Window())
-        return dataclasses.replace(chosen, window=setting.window)
+            return chosen
+        return dataclasses.replace(chosen, timestep_range=(setting.hi, setting.lo))
 
     def check(self, references: Tensor, setting: Setting) -> None:
         """See :class:`..evaluation.pictures.Maker`."""
@@ -78,7 +77,8 @@ def model_digest(options: argparse.Namespace) -> str:
     if options.pipeline is not None:
         path = LATENT_MODEL if options.pipeline == "embedded" else Path(options.pipeline)
     else:
-        path = PIXEL_MODEL if options.model == "embedded" else Path(options.model)
+        model = options.model or "embedded"
+        path = PIXEL_MODEL if model == "embedded" else Path(model)
     files = _files(path) if options.lora is None else _files(path) + _files(Path(options.lora))
     if len(files) == 1:
         return sha256(files[0])

@@ -5,32 +5,27 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 from torch import Tensor
 
-from ..pictures.axis import Axis, Reader, check_apart, one_of, parse_axis
+from ..pictures.axis import Axis, check_apart, parse_axis
 from ..pictures.files import output_folder
 from ..pictures.images import find_one_image, fit_to, save_png, to_images, to_tensor
 from ..pictures.sheet import grid_sheet
-from . import settings
-from .common import output_png, progress, report
-from .maker import PictureMaker, load_maker, matched_part
-from .settings import Settings, check_counts, written
+from . import options as table
+from .common import check_counts, output_png, progress, report
+from .maker import load_maker
+from .making import PictureMaker, matched_part
+from .options import axes
+from .settings import Settings
 
 HELP = "Sample one reference over any two settings: a labelled sheet."
 EXAMPLE = (
     "ilvr grid --reference apple.png --rows factor=2,4,8 --columns end=1,0.5,0.25 --output grid.png"
-)
-# What may vary: every option that a loaded model can be asked again with.
-AXES = (
-    *("factor", "start", "end", "weight", "seed", "sampler", "steps", "eta", "variance"),
-    *("kernel", "space", "reference_noise", "class_label", "jump_length", "jump_n_sample"),
-    *("prompt", "negative_prompt", "guidance_scale", "strength", "scheduler"),
 )
 SMALLEST_CELL, LARGEST_CELL = 128, 256
 
@@ -41,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--reference", required=True, metavar="PATH", help="one picture")
     columns_help = (
         "what varies from column to column; values that have commas go between bars: "
-        f"'prompt=tea, hot|bread'. One of {', '.join(AXES)}"
+        f"'prompt=tea, hot|bread'. One of {', '.join(axes())}"
     )
     add("--columns", required=True, metavar="NAME=A,B", help=columns_help)
     add("--rows", default="", metavar="NAME=A,B", help="what varies from row to row")
@@ -49,17 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0)
     add("--output", type=Path, required=True, metavar="PNG")
     add("--cells", type=Path, metavar="DIR", help="write every picture there, too")
-    settings.add_arguments(parser)
-    # A value of an axis is read as the option of that name is.
-    by_name = {action.dest: action for action in parser._actions}
-    parser.set_defaults(readers={name: _reader(name, by_name[name]) for name in AXES})
-
-
-def _reader(name: str, option: argparse.Action) -> Reader:
-    if option.choices is not None:
-        return one_of(name, tuple(option.choices))
-    kind: Callable[[str], Any] = option.type if callable(option.type) else str
-    return kind
+    table.add_arguments(parser)
 
 
 @dataclass(frozen=True)
@@ -82,7 +67,7 @@ class Cell:
 def run(options: argparse.Namespace) -> None:
     """Check every cell, then sample batch by batch and write the sheet."""
     check_counts(options, "batch_size")
-    rows, columns = (parse_axis(text, options.readers) for text in (options.rows, options.columns))
+    rows, columns = (parse_axis(text, axes()) for text in (options.rows, options.columns))
     check_apart(rows, columns)
     cells = [
         _cell(options, rows, columns, *place)
@@ -93,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
     if options.cells is not None:
         output_folder(options.cells)
 
-    maker = load_maker(options)
+    maker = load_maker(cells[0].settings)
     reference = to_tensor(fit_to(picture, maker.size, options.fit))
     for chosen in dict.fromkeys(cell.settings for cell in cells):
         maker.check(reference, chosen)
@@ -138,18 +123,19 @@ def _record(
     options: argparse.Namespace, path: Path, rows: Axis, columns: Axis
 ) -> dict[str, object]:
     own = {"reference": path.name, "factor": options.factor, "seed": options.seed}
-    axes = {
+    varied = {
         side: {"name": axis.name, "values": axis.values}
         for side, axis in (("rows", rows), ("columns", columns))
         if axis.name
     }
-    return {"settings": written(options) | own, **axes}
+    written = Settings.of(options, options.factor).written()
+    return {"settings": written | own, **varied}
 
 
 def _write(folder: Path, cell: Cell, picture: Image.Image, reference: Path) -> str:
     path = folder / f"row{cell.row + 1}_column{cell.column + 1}.png"
     own = {"reference": reference.name, "factor": cell.options.factor, "seed": cell.options.seed}
-    save_png(picture, path, written(cell.options) | own)
+    save_png(picture, path, cell.settings.written() | own)
     return str(path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import inspect
 import logging
@@ -22,7 +21,7 @@ from ..guides.ilvr import ILVR
 from ..guides.reference import Reference
 from ..pictures.images import to_images
 from .common import Advance, choose_dtype, quiet_diffusers
-from .maker import Watch
+from .making import Watch
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -32,13 +31,14 @@ NO_LIMIT = 100_000
 
 
 class PipelinePictures:
-    """Pictures from a diffusers pipeline; see :class:`.pictures.PictureMaker`."""
+    """Pictures from a diffusers pipeline; see :class:`.making.PictureMaker`."""
 
-    def __init__(self, options: argparse.Namespace, device: torch.device) -> None:
+    def __init__(self, options: Settings, device: torch.device) -> None:
         quiet_diffusers()
         from ..pipelines import default_size
         from ..pipelines.load import add_lora, load_pipeline
 
+        assert options.pipeline is not None
         pipe = load_pipeline(
             options.pipeline, device=device, dtype=choose_dtype(options.dtype, device)
         )
@@ -61,11 +61,11 @@ class PipelinePictures:
         return _from_images(self._from_noise)
 
     def calls(self, settings: Settings) -> int:
-        """See :class:`.pictures.PictureMaker`: the pipeline shows its steps itself."""
+        """See :class:`.making.PictureMaker`: the pipeline shows its steps itself."""
         return 1
 
     def check(self, references: Tensor, settings: Settings) -> None:
-        """See :class:`.pictures.PictureMaker`."""
+        """See :class:`.making.PictureMaker`."""
         pipe = self._pipe(settings)
         _call_settings(pipe, settings, self.size)
         reference = self._reference(references, settings)
@@ -112,9 +112,7 @@ class PipelinePictures:
     ) -> Any:
         from ..pipelines import GuideCallback
 
-        guide: Guide = ILVR(
-            reference, space=settings.space, reference_noise=settings.reference_noise or "hybrid"
-        )
+        guide: Guide = ILVR(reference, reference_noise=settings.chosen_noise)
         predictions = settings.space == "prediction" or watch is not None
         guide = guide if watch is None else watch(guide, reference)
         return GuideCallback(pipe, guide, reference.image, predictions=predictions, seed=seeds)
@@ -127,7 +125,7 @@ class PipelinePictures:
         advance: Advance,
         watch: Watch | None = None,
     ) -> list[Image.Image]:
-        """See :class:`.pictures.PictureMaker`."""
+        """See :class:`.making.PictureMaker`."""
         pipe = self._pipe(settings)
         arguments = _call_settings(pipe, settings, self.size)
         for option in ("prompt", "negative_prompt"):

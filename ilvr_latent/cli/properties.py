@@ -27,8 +27,7 @@ from ..pictures.plot import BLUE, INK
 from ..pictures.sheet import Column, contact_sheet
 from ..recipes import vary_factor, vary_range
 from ..sampling import sample
-from .common import Advance, choose_device, choose_dtype, progress
-from .settings import check_counts
+from .common import Advance, check_counts, choose_device, choose_dtype, progress
 
 HELP = "Make figures of the paper's three properties: nested sets, the range, what counts of y."
 EXAMPLE = "ilvr properties --output properties"

@@ -16,10 +16,11 @@ from ..pictures.files import written_whole
 from ..pictures.images import find_one_image, fit_to, save_png, to_images, to_tensor
 from ..pictures.recording_plot import below, figure
 from ..pictures.sheet import Column, contact_sheet
-from . import settings
-from .common import Advance, output_png, progress, report
-from .maker import PictureMaker, load_maker, matched_part
-from .settings import Settings, check_counts, written
+from . import options as table
+from .common import Advance, check_counts, output_png, progress, report
+from .maker import load_maker
+from .making import PictureMaker, matched_part
+from .settings import Settings
 
 HELP = (
     "Show what ILVR did to a sample: its distance from the reference step by step, and its power."
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="sample k uses seed + k")
     output_help = "the report; its numbers are written to a .json file of the same name"
     add("--output", type=Path, required=True, metavar="PNG", help=output_help)
-    settings.add_arguments(parser)
+    table.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -52,12 +53,12 @@ def run(options: argparse.Namespace) -> None:
     path, picture = find_one_image(options.reference)
     output_png(options.output)
 
-    maker = load_maker(options)
+    maker = load_maker(chosen)
     reference = to_tensor(fit_to(picture, maker.size, options.fit))
     maker.check(reference, chosen)
 
     seeds = [options.seed + k for k in range(options.samples)]
-    off = dataclasses.replace(chosen, weight=0.0)
+    off = chosen.without_reference()
     with progress("sampling", 2 * maker.calls(chosen)) as advance:
         pictures, recording = _recorded(maker, reference, chosen, seeds, advance)
         plain, without = _recorded(maker, reference, off, seeds, advance)
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
     plots = figure(recording, without, unit="pixel" if maker.cell == 1 else "latent cell")
     sheet = below([contact_sheet([shown], heads, cell=CELL), plots])
     own = {"reference": path.name, "factor": options.factor, "seed": options.seed}
-    record: dict[str, object] = {"settings": written(options) | own}
+    record: dict[str, object] = {"settings": chosen.written() | own}
     save_png(sheet, options.output, record)
     record |= {
         "with": dataclasses.asdict(recording),

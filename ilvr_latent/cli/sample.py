@@ -17,11 +17,12 @@ from ..guides.lowpass import LowPass
 from ..pictures.files import output_folder
 from ..pictures.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..pictures.sheet import Column, contact_sheet
-from ..recipes import RECIPES
-from . import settings
-from .common import progress, report
-from .maker import PictureMaker, load_maker, matched_part
-from .settings import Settings, check_counts, take_range, written
+from ..recipes import RECIPES, Recipe
+from . import options as table
+from .common import check_counts, progress, report
+from .maker import load_maker
+from .making import PictureMaker, matched_part
+from .settings import Settings
 
 HELP = "Make pictures that keep a reference's layout and colours (ILVR)."
 EXAMPLE = "ilvr sample --model embedded --reference apple.png --factor 4 8 --samples 4 --output out"
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--samples", type=int, default=1, metavar="K", help="pictures for each reference and N")
     add("--seed", type=int, default=0, help="sample k uses seed + k, whatever the batch size")
     add("--output", type=Path, required=True, metavar="DIR")
-    settings.add_arguments(parser)
+    table.add_arguments(parser)
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,12 @@ def run(options: argparse.Namespace) -> None:
     _read_recipe(options)
     for factor in options.factor or []:
         LowPass(factor, options.kernel)
-    Settings.of(options, 1.0)
+    settings = Settings.of(options, 1.0)
     paths = find_images(options.reference)
     pictures = [read_image(path) for path in paths]
     output_folder(options.output)
 
-    maker = load_maker(options)
+    maker = load_maker(settings)
     references = torch.cat([to_tensor(fit_to(p, maker.size, options.fit)) for p in pictures])
     if options.factor is None:
         options.factor = RECIPES[options.recipe].factors(min(maker.size) // maker.cell)
@@ -97,12 +98,27 @@ def run(options: argparse.Namespace) -> None:
 def _read_recipe(options: argparse.Namespace) -> None:
     """Take the range from the recipe; N is a share of the picture, known with the model."""
     if options.recipe is not None:
-        take_range(RECIPES[options.recipe], options)
+        _take_range(RECIPES[options.recipe], options)
     elif options.factor is None:
         raise InputError(
             "There is neither --factor nor --recipe to say what is followed; give one of them, "
             "such as --factor 4."
         )
+
+
+def _take_range(recipe: Recipe, options: argparse.Namespace) -> None:
+    """Take the range from a recipe, unless one was given.
+
+    Raises:
+        InputError: the recipe needs a mask and there is none.
+    """
+    if recipe.masked and options.mask is None:
+        raise InputError(
+            f"The recipe {recipe.name!r} needs to know what is kept; give it with --mask."
+        )
+    given = ("start", "end", "timestep_range", "step_range")
+    if all(getattr(options, name) is None for name in given):
+        options.start, options.end = recipe.window.start, recipe.window.end
 
 
 def _batches(options: argparse.Namespace, references: int) -> Iterator[list[Job]]:
@@ -124,7 +140,7 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
 def _settings(
     options: argparse.Namespace, paths: Sequence[Path], job: Job | None
 ) -> dict[str, object]:
-    common = written(options)
+    common = Settings.of(options, 1.0).written()
     if options.recipe is not None:
         common["recipe"] = options.recipe
     if job is None:

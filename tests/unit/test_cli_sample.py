@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from ilvr_latent import LowPass, Reference, load_adm, sample
-from ilvr_latent.cli import settings
+from ilvr_latent.cli import options as table
+from ilvr_latent.cli.settings import Settings
 from ilvr_latent.pictures.images import fit_to, read_image, to_images, to_tensor
 
 if TYPE_CHECKING:
@@ -70,9 +71,9 @@ def test_few_steps_take_the_sampler_that_is_good_at_them(
     arguments: str, steps: int, chosen: tuple[str, float, str]
 ) -> None:
     parser = argparse.ArgumentParser()
-    settings.add_arguments(parser)
+    table.add_arguments(parser)
     options = parser.parse_args(arguments.split())
-    assert settings.Settings.of(options, 4).reverse(steps) == chosen
+    assert Settings.of(options, 4).reverse(steps) == chosen
 
 
 def test_a_weight_that_changes_is_sampled_with_and_written_down(

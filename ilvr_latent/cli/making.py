@@ -1,0 +1,71 @@
+"""What the commands ask of a model that makes pictures, whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from PIL import Image
+from torch import Tensor
+
+from ..diffusion.guide import Guide
+from ..guides.lowpass import Kernel, LowPass
+from ..guides.reference import Reference
+from ..pictures.images import to_images
+from .common import Advance
+from .settings import Settings
+
+Watch = Callable[[Guide, Reference], Guide]
+"""Puts something around the method of a run, which sees what the network makes of it."""
+
+
+class PictureMaker(Protocol):
+    """A model that has been loaded."""
+
+    size: tuple[int, int]
+    """Width and height of the pictures."""
+    cell: int
+    """Pixels to one unit of N."""
+    timesteps: int
+    """Of the forward process."""
+    mask: Tensor | None
+    """Where references are matched, (1, 1, H, W) in [0, 1] at the size of the pictures."""
+
+    def calls(self, settings: Settings) -> int:
+        """Steps of progress for a batch."""
+        ...
+
+    def check(self, references: Tensor, settings: Settings) -> None:
+        """Find what is wrong with the settings before any work.
+
+        Raises:
+            InputError: something is.
+        """
+        ...
+
+    def make(
+        self,
+        references: Tensor,
+        settings: Settings,
+        seeds: Sequence[int],
+        advance: Advance,
+        watch: Watch | None = None,
+    ) -> list[Image.Image]:
+        """One picture for each of the seeds.
+
+        Args:
+            references: (B, 3, H, W) in [-1, 1], one for all or one for each seed.
+            settings: that were checked.
+            seeds: one for each picture.
+            advance: called as progress is made.
+            watch: put around the method.
+        """
+        ...
+
+
+def matched_part(
+    maker: PictureMaker, references: Tensor, factor: float, kernel: Kernel
+) -> list[Image.Image]:
+    """What samples are held to: the low-pass of each reference, grey where the mask is black."""
+    low = LowPass(factor * maker.cell, kernel)(references)
+    return to_images(low if maker.mask is None else low * maker.mask)
