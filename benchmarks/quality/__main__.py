@@ -17,7 +17,8 @@ from pathlib import Path
 
 from ilvr_latent import InputError
 from ilvr_latent.embedded import PIXEL_MODEL, load_embedded
-from ilvr_latent.evaluation.pictures import claim
+from ilvr_latent.evaluation.measure import Sampled
+from ilvr_latent.evaluation.store import hold_to
 from ilvr_latent.metrics.distribution import require_torchmetrics
 from ilvr_latent.metrics.domain import load_embedded_domain
 from ilvr_latent.metrics.network import load_feature_network
@@ -25,11 +26,11 @@ from ilvr_latent.pictures.files import output_folder, written_whole
 from ilvr_latent.pictures.images import save_png
 
 from . import failures, table
-from .core import CoreMaker
-from .host import HostMaker
-from .measure import Sampled, measured
-from .pictures import FACTOR, Study, make_missing, shipped_references
-from .plan import BASELINE, Row, core_rows, host_rows
+from .against_baseline import measured
+from .core_maker import CoreMaker
+from .host_maker import HostMaker
+from .rows import BASELINE, Row, core_rows, host_rows
+from .study import FACTOR, Study, make_missing, shipped_references
 
 CALLS, QUICK_CALLS = (10, 20, 50, 100, 250), (10, 20, 50)
 SAMPLES, QUICK_SAMPLES = 4, 2
@@ -86,7 +87,7 @@ def _study(options: argparse.Namespace) -> Study:
     folder = output_folder(options.output)
     with PIXEL_MODEL.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    claim(folder, {"model_sha256": digest, "references": len(references), "samples": samples})
+    hold_to(folder, {"model_sha256": digest, "references": len(references), "samples": samples})
     return Study(folder, references, samples)
 
 
@@ -124,7 +125,11 @@ def _entries(study: Study) -> list[table.Entry]:
         for end in {row.end for row in read}
     }
     return [
-        (row, calls, measured(sampled[row], sampled[baselines[row.end]], study.references))
+        (
+            row,
+            calls,
+            measured(sampled[row], sampled[baselines[row.end]], study.references, network),
+        )
         for row, (_, calls) in read.items()
     ]
 

@@ -17,7 +17,7 @@ from ilvr_latent.embedded import REFERENCES, load_embedded
 from ilvr_latent.pictures.images import fit_to, read_image, to_images, to_tensor
 from ilvr_latent.pictures.sheet import Column, contact_sheet
 
-from .measure import contrast, fine_power
+from .against_baseline import contrast, fine_power
 
 NAMES = ("noto_pumpkin", "scribble_car", "photo_coffee")
 FACTOR = 8.0

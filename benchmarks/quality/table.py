@@ -10,11 +10,12 @@ from pathlib import Path
 from PIL import Image
 
 from ilvr_latent import InputError
+from ilvr_latent.evaluation.tables import markdown_table
 from ilvr_latent.pictures.files import written_whole
 from ilvr_latent.pictures.plot import BLUE, GREY, ORANGE, Colour, Line, Scale, line_plot
 
-from .measure import Estimate, Measured
-from .plan import USUAL_SCHEDULER, WHOLE, Row
+from .against_baseline import Estimate, Measured
+from .rows import USUAL_SCHEDULER, WHOLE, Row
 
 # A row, its calls of the network, and what was measured.
 Entry = tuple[Row, int, Measured]
@@ -57,10 +58,8 @@ def markdown(entries: Sequence[Entry], note: str) -> str:
     """
     parts = [note]
     for end in dict.fromkeys(row.end for row, _, _ in entries):
-        lines = [HEADINGS, ("---",) * len(HEADINGS)]
-        lines += [_cells(*entry) for entry in entries if entry[0].end == end]
-        table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-        parts += [f"### {title(end)}", table]
+        rows = [_cells(*entry) for entry in entries if entry[0].end == end]
+        parts += [f"### {title(end)}", markdown_table(HEADINGS, rows)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -16,8 +16,8 @@ from ..embedded import REFERENCES
 from ..errors import InputError
 from ..evaluation.curves import curves
 from ..evaluation.measure import Judge
-from ..evaluation.pictures import SEEDS_OF_A_REFERENCE, Gallery, claim
-from ..evaluation.plan import UNGUIDED, Plan, Setting
+from ..evaluation.rows import UNGUIDED, Plan, Setting
+from ..evaluation.store import SEEDS_OF_A_REFERENCE, Gallery, RowStore, hold_to
 from ..evaluation.tables import Tables, markdown
 from ..metrics.distribution import require_torchmetrics
 from ..pictures.files import output_folder, written_whole
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> None:
     gallery.check(plan.settings)
     domain = measured_domain(options, pictures, networks.extractor, maker.size)
     output_folder(options.output)
-    claim(options.output, made_with)
+    hold_to(options.output, made_with)
 
     batches = gallery.missing(plan.settings)
     total = sum(maker.calls(batch.setting) for batch in batches)
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
     _write(options.output / "evaluation.json", json.dumps(record, indent=2) + "\n")
     _write(options.output / "evaluation.md", text)
     save_png(curves(tables, networks.sentence.replace("*", "")), options.output / "evaluation.png")
-    made = sum(batch.last - batch.first for batch in batches)
+    made = sum(len(batch.samples) for batch in batches)
     took = f"{made} pictures made in {time.monotonic() - started:.0f} s"
     report(options.json, record, f"{text}\n{took}; in {options.output}")
 
@@ -121,15 +121,8 @@ def _gallery(options: argparse.Namespace, maker: RowMaker) -> tuple[Gallery, dic
     opened = [read_image(path) for path in paths]
     references = torch.cat([to_tensor(fit_to(p, maker.size, options.fit)) for p in opened])
     names = [f"{index:02d}_{path.stem}" for index, path in enumerate(paths)]
-    gallery = Gallery(
-        options.output / "pictures",
-        maker,
-        names,
-        references,
-        options.samples,
-        options.seed,
-        options.batch_size,
-    )
+    store = RowStore(options.output / "pictures", names, options.samples, options.seed)
+    gallery = Gallery(store, maker, references, options.batch_size)
     device = choose_device(options.device)
     made_with = {
         **{
@@ -157,7 +150,7 @@ def _measured(judge: Judge, plan: Plan, gallery: Gallery) -> Tables:
             rows[setting] = judge.row(setting, gallery.read(setting))
             advance()
     return Tables(
-        [*judge.yardsticks(gallery.samples), rows[UNGUIDED]],
+        [*judge.yardsticks(gallery.store.samples), rows[UNGUIDED]],
         [rows[setting] for setting in plan.by_factor],
         [rows[setting] for setting in plan.by_range],
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..embedded import LATENT_MODEL, PIXEL_MODEL
 from ..errors import InputError
-from ..evaluation.plan import Setting
+from ..evaluation.rows import Setting
 from ..metrics.provenance import sha256
 from .maker import load_maker
 from .settings import Settings
@@ -23,7 +23,7 @@ WINDOWS = ("start", "end", "timestep_range", "step_range")
 
 
 class RowMaker:
-    """Makes the samples of rows; see :class:`..evaluation.pictures.Maker`.
+    """Makes the samples of rows; see :class:`..evaluation.store.Maker`.
 
     Args:
         options: the command's.
@@ -54,11 +54,11 @@ class RowMaker:
         return dataclasses.replace(chosen, timestep_range=(setting.hi, setting.lo))
 
     def check(self, references: Tensor, setting: Setting) -> None:
-        """See :class:`..evaluation.pictures.Maker`."""
+        """See :class:`..evaluation.store.Maker`."""
         self._maker.check(references, self._settings(setting))
 
     def calls(self, setting: Setting) -> int:
-        """See :class:`..evaluation.pictures.Maker`."""
+        """See :class:`..evaluation.store.Maker`."""
         return self._maker.calls(self._settings(setting))
 
     def make(
@@ -68,7 +68,7 @@ class RowMaker:
         seeds: Sequence[int],
         advance: Callable[[], None],
     ) -> list[Image.Image]:
-        """See :class:`..evaluation.pictures.Maker`."""
+        """See :class:`..evaluation.store.Maker`."""
         return self._maker.make(reference, self._settings(setting), seeds, lambda _=1: advance())
 
 

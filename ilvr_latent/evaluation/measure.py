@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from ..metrics.distribution import distances
+from ..metrics.distribution import Distances, distances
 from ..metrics.domain import Domain, pooled_features
 from ..metrics.perceptual import diversity, low_pass_residual
 from ..metrics.protocols import FeatureExtractor, PerceptualDistance
-from .plan import Setting
+from .rows import Setting
 
 HELD_OUT, UNGUIDED_SAMPLES = "held-out pictures", "unguided samples"
 
@@ -46,6 +47,46 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Sampled:
+    """The pictures of a row as the measures need them.
+
+    Args:
+        pictures: (R, K, 3, H, W) in [-1, 1], K of each reference.
+        extractor: what FID and KID are measured by.
+        domain: what the pictures should look like, by the extractor.
+    """
+
+    pictures: Tensor
+    extractor: FeatureExtractor
+    domain: Domain
+
+    @cached_property
+    def _features(self) -> list[Tensor]:
+        return [pooled_features(self.extractor, of_one) for of_one in self.pictures]
+
+    @cached_property
+    def distances(self) -> Distances:
+        """From the domain."""
+        return distances(torch.cat(self._features), self.domain.features)
+
+    @cached_property
+    def distances_without_each(self) -> list[Distances]:
+        """The same without the pictures of one reference, for each of them in turn."""
+        z = self._features
+        kept = (z[:r] + z[r + 1 :] for r in range(len(z)))
+        return [distances(torch.cat(of_some), self.domain.features) for of_some in kept]
+
+    def diversity(self, perception: PerceptualDistance) -> float:
+        """Mean perceptual distance of samples of one reference."""
+        return sum(diversity(perception, of_one) for of_one in self.pictures) / len(self.pictures)
+
+    def residual(self, references: Tensor, factor: float) -> float:
+        """Root mean square of phi_N(sample - reference); references (R, 3, H, W), N in pixels."""
+        y_0 = references.repeat_interleave(self.pictures.shape[1], dim=0)
+        return low_pass_residual(self.pictures.flatten(0, 1), y_0, factor).mean().item()
+
+
+@dataclass(frozen=True)
 class Judge:
     """Measures samples against a domain and their references.
 
@@ -77,9 +118,8 @@ class Judge:
 
     def row(self, setting: Setting, samples: Tensor) -> Row:
         """Measure the samples (R, K, 3, H, W) of a setting."""
-        z = pooled_features(self.extractor, samples.flatten(0, 1))
-        varied = sum(diversity(self.perception, x) for x in samples) / len(samples)
-        found = distances(z, self.domain.features)
+        sampled = Sampled(samples, self.extractor, self.domain)
+        found, varied = sampled.distances, sampled.diversity(self.perception)
         if setting.factor is None:
             return Row(UNGUIDED_SAMPLES, found.pictures, found.fid, found.kid, varied)
         return Row(
@@ -88,16 +128,12 @@ class Judge:
             found.fid,
             found.kid,
             varied,
-            residual=self._residual(samples, setting.factor * self.cell),
+            residual=sampled.residual(self.references, setting.factor * self.cell),
             reference_distance=self._reference_distance(samples),
             factor=setting.factor,
             hi=setting.hi,
             lo=setting.lo,
         )
-
-    def _residual(self, samples: Tensor, factor: float) -> float:
-        y_0 = self.references.repeat_interleave(samples.shape[1], dim=0)
-        return low_pass_residual(samples.flatten(0, 1), y_0, factor).mean().item()
 
     def _reference_distance(self, samples: Tensor) -> float:
         away = [

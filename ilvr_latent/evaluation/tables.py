@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .measure import Row
@@ -56,9 +56,13 @@ def markdown(tables: Tables, networks: str, note: str) -> str:
 
 
 def _titled(title: str, networks: str, rows: Sequence[Row], names: Sequence[str]) -> list[str]:
-    lines = [HEADINGS, ("---",) * len(HEADINGS), *map(_cells, rows, names)]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return [f"## {title}", networks, table]
+    return [f"## {title}", networks, markdown_table(HEADINGS, map(_cells, rows, names))]
+
+
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Cells as Markdown."""
+    lines = [headings, ("---",) * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _cells(row: Row, name: str) -> tuple[str, ...]:

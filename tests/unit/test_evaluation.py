@@ -17,7 +17,7 @@ from ilvr_latent import InputError
 from ilvr_latent.adm.unet import ADM
 from ilvr_latent.evaluation.curves import curves
 from ilvr_latent.evaluation.measure import HELD_OUT, UNGUIDED_SAMPLES, Row
-from ilvr_latent.evaluation.plan import UNGUIDED, Plan, Setting, parse_range
+from ilvr_latent.evaluation.rows import UNGUIDED, Plan, Setting, parse_range
 from ilvr_latent.evaluation.tables import Tables
 from ilvr_latent.metrics.domain import load_embedded_domain
 

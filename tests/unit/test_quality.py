@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.quality.__main__ import write_table
-from benchmarks.quality.core import CoreMaker
+from benchmarks.quality.against_baseline import Estimate, Measured, contrast, fine_power, measured
+from benchmarks.quality.core_maker import CoreMaker
 from benchmarks.quality.failures import AliasedLowPass, Failure, Setting, figure
-from benchmarks.quality.measure import Estimate, Measured, Sampled, contrast, fine_power, measured
-from benchmarks.quality.pictures import Study, make_missing
-from benchmarks.quality.plan import HALF, Row, core_rows, host_rows, in_order
+from benchmarks.quality.rows import HALF, Row, core_rows, host_rows, in_order
+from benchmarks.quality.study import Study, make_missing
 from benchmarks.quality.table import BEGIN, END, HEADINGS, Entry, markdown, plot, put_into
 from ilvr_latent import InputError, LowPass
+from ilvr_latent.evaluation.measure import Sampled
 from ilvr_latent.metrics.domain import Domain
 from ilvr_latent.metrics.network import DIMENSIONS, FeatureNetwork
 from tests.conftest import MixtureDenoiser
@@ -43,7 +44,7 @@ def silent(line: str) -> None:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.rglob("*.*")}
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -63,7 +64,7 @@ def test_a_row_that_is_there_is_not_made_again(study: Study, maker: CoreMaker) -
     before = files(study.folder)
     make_missing(study, ROWS, maker, made.append)
     assert len(made) == 2
-    (study.folder / "rows" / f"{ROWS[1].name}.json").unlink()
+    (study.folder / "rows" / ROWS[1].name / "row.json").unlink()
     make_missing(study, ROWS, maker, made.append)
     assert made[2:] == [f"1 of 1: {ROWS[1].name}"]
     assert study.finished() == ROWS
@@ -78,7 +79,7 @@ def test_a_stopped_row_is_not_there(study: Study, maker: CoreMaker) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         make_missing(study, ROWS, stopped, silent)
-    assert [study.has(row) for row in ROWS] == [True, False]
+    assert study.finished() == ROWS[:1]
 
 
 def test_batches_of_different_cost_are_no_row(study: Study) -> None:
@@ -89,7 +90,7 @@ def test_batches_of_different_cost_are_no_row(study: Study) -> None:
 
     with pytest.raises(ValueError, match=r"\[3, 4\]"):
         make_missing(study, ROWS[:1], uneven, silent)
-    assert not study.has(ROWS[0])
+    assert study.finished() == []
 
 
 def test_pictures_come_back_in_their_places(study: Study, some_pictures: Pictures) -> None:
@@ -131,26 +132,28 @@ def test_the_error_is_that_of_a_mean_where_it_is_one() -> None:
 
 
 @pytest.fixture
-def judged(some_pictures: Pictures) -> Callable[[Tensor], Sampled]:
+def network() -> FeatureNetwork:
     torch.manual_seed(0)
-    network = FeatureNetwork().eval().requires_grad_(False)
+    return FeatureNetwork().eval().requires_grad_(False)
+
+
+def test_a_row_against_itself_is_one(network: FeatureNetwork, some_pictures: Pictures) -> None:
+    torch.manual_seed(0)
     domain = Domain("noise", torch.randn(64, DIMENSIONS))
-    return lambda pictures: Sampled(pictures, network, domain)
 
+    def compared(row: Tensor) -> Measured:
+        ours, baseline = (Sampled(x, network, domain) for x in (row, pictures))
+        return measured(ours, baseline, references, network)
 
-def test_a_row_against_itself_is_one(
-    judged: Callable[[Tensor], Sampled], some_pictures: Pictures
-) -> None:
     pictures, references = some_pictures(6, seed=3).view(3, 2, 3, 16, 16), some_pictures(3, seed=4)
-    found = measured(judged(pictures), judged(pictures), references)
+    found = compared(pictures)
     assert (found.ratio, found.more_kid) == (Estimate(1.0, 0.0), Estimate(0.0, 0.0))
     assert found.fine == 1
-    blurred = measured(judged(LowPass(4)(pictures)), judged(pictures), references)
+    blurred = compared(LowPass(4)(pictures))
     assert blurred.fine < 0.5
     assert blurred.ratio.value != 1
     assert blurred.ratio.error > 0
-    copies = references[:, None].expand(-1, 2, -1, -1, -1)
-    of_copies = measured(judged(copies), judged(pictures), references)
+    of_copies = compared(references[:, None].expand(-1, 2, -1, -1, -1))
     assert of_copies.residual == of_copies.diversity == 0
     assert of_copies.contrast == pytest.approx(1)
 

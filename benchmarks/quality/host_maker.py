@@ -15,8 +15,8 @@ from torch import Tensor
 from ilvr_latent import SeededNoise
 
 from ..comfyui import load_pack
-from .pictures import FACTOR
-from .plan import Row
+from .rows import Row
+from .study import FACTOR
 
 
 class HostMaker:

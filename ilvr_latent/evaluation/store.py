@@ -1,12 +1,13 @@
-"""The samples of every setting, kept as PNG files: what is there is not made again."""
+"""The samples of every row, kept as PNG files: what is there is not made again."""
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from PIL import Image
@@ -15,9 +16,10 @@ from torch import Tensor
 from ..errors import InputError
 from ..pictures.files import written_whole
 from ..pictures.images import read_image, save_png, to_tensor
-from .plan import Setting
+from .rows import Setting
 
 SEEDS_OF_A_REFERENCE = 1000
+RECORD = "row.json"
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,12 @@ class Batch:
     Attributes:
         setting: the row that they belong to.
         reference: index of their reference.
-        first: number of the first sample.
-        last: one beyond the last.
+        samples: their numbers.
     """
 
     setting: Setting
     reference: int
-    first: int
-    last: int
+    samples: range
 
 
 class Maker(Protocol):
@@ -71,25 +71,74 @@ class Maker(Protocol):
 
 
 @dataclass(frozen=True)
+class RowStore:
+    """The pictures of rows on disk, under the names of the rows.
+
+    Args:
+        folder: where they are kept.
+        names: of the references.
+        samples: pictures for each reference and row.
+        seed: sample k of reference r has seed + 1000 r + k.
+    """
+
+    folder: Path
+    names: Sequence[str]
+    samples: int
+    seed: int = 0
+
+    def seeds(self, reference: int, samples: Iterable[int]) -> list[int]:
+        """Of some samples of a reference."""
+        return [self.seed + SEEDS_OF_A_REFERENCE * reference + k for k in samples]
+
+    def has(self, row: str, reference: int, samples: Iterable[int]) -> bool:
+        """Whether they have all been made."""
+        return all(self._path(row, reference, k).exists() for k in samples)
+
+    def write(
+        self, row: str, reference: int, samples: Iterable[int], pictures: Sequence[Image.Image]
+    ) -> None:
+        """Keep some samples of a reference."""
+        for k, picture in zip(samples, pictures, strict=True):
+            path = self._path(row, reference, k)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_png(picture, path)
+
+    def read(self, row: str) -> Tensor:
+        """The samples of a row, (R, K, 3, H, W) in [-1, 1]."""
+        places = itertools.product(range(len(self.names)), range(self.samples))
+        pictures = torch.cat([to_tensor(read_image(self._path(row, *place))) for place in places])
+        return pictures.view(len(self.names), self.samples, *pictures.shape[1:])
+
+    def record(self, row: str, known: Mapping[str, object]) -> None:
+        """Write down what is known of a row; last, where it says that the row is finished."""
+        path = self.folder / row / RECORD
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as partial:
+            partial.write_text(json.dumps(dict(known), indent=2) + "\n")
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """Under the name of each row that has one, what is known of it."""
+        paths = sorted(self.folder.glob(f"*/{RECORD}"))
+        return {path.parent.name: json.loads(path.read_text()) for path in paths}
+
+    def _path(self, row: str, reference: int, k: int) -> Path:
+        return self.folder / row / f"{self.names[reference]}_{k}.png"
+
+
+@dataclass(frozen=True)
 class Gallery:
     """All samples of an evaluation, on disk or to be made.
 
     Args:
-        folder: where they are kept.
+        store: where they are kept.
         maker: what makes them.
-        names: of the references.
         references: (R, 3, H, W) in [-1, 1].
-        samples: pictures for each reference and setting.
-        seed: sample k of reference r has seed + 1000 r + k.
         batch_size: pictures at a time.
     """
 
-    folder: Path
+    store: RowStore
     maker: Maker
-    names: Sequence[str]
     references: Tensor
-    samples: int
-    seed: int
     batch_size: int
 
     def check(self, settings: Sequence[Setting]) -> None:
@@ -107,39 +156,28 @@ class Gallery:
             batch
             for setting in settings
             for batch in self._batches(setting)
-            if not all(path.exists() for path in self._paths(batch))
+            if not self.store.has(setting.name, batch.reference, batch.samples)
         ]
 
     def make(self, batch: Batch, advance: Callable[[], None]) -> None:
         """Sample one batch and write its pictures."""
-        seeds = [
-            self.seed + SEEDS_OF_A_REFERENCE * batch.reference + k
-            for k in range(batch.first, batch.last)
-        ]
         y_0 = self.references[batch.reference : batch.reference + 1]
+        seeds = self.store.seeds(batch.reference, batch.samples)
         made = self.maker.make(y_0, batch.setting, seeds, advance)
-        for picture, path in zip(made, self._paths(batch), strict=True):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_png(picture, path)
+        self.store.write(batch.setting.name, batch.reference, batch.samples, made)
 
     def read(self, setting: Setting) -> Tensor:
         """The samples of a row, (R, K, 3, H, W) in [-1, 1]."""
-        paths = [path for batch in self._batches(setting) for path in self._paths(batch)]
-        pictures = torch.cat([to_tensor(read_image(path)) for path in paths])
-        return pictures.view(len(self.names), self.samples, *pictures.shape[1:])
+        return self.store.read(setting.name)
 
     def _batches(self, setting: Setting) -> Iterator[Batch]:
-        for reference in range(len(self.names)):
-            for first in range(0, self.samples, self.batch_size):
-                last = min(first + self.batch_size, self.samples)
-                yield Batch(setting, reference, first, last)
-
-    def _paths(self, batch: Batch) -> list[Path]:
-        folder, name = self.folder / batch.setting.name, self.names[batch.reference]
-        return [folder / f"{name}_{k}.png" for k in range(batch.first, batch.last)]
+        for reference in range(len(self.references)):
+            for first in range(0, self.store.samples, self.batch_size):
+                last = min(first + self.batch_size, self.store.samples)
+                yield Batch(setting, reference, range(first, last))
 
 
-def claim(folder: Path, settings: dict[str, object]) -> None:
+def hold_to(folder: Path, settings: dict[str, object]) -> None:
     """Write down what a folder's samples are made with, or make sure that it is the same.
 
     Raises:

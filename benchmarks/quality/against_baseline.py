@@ -1,4 +1,4 @@
-"""The numbers of each row.
+"""The numbers of each row, against those of a baseline.
 
 theta       a row's FID over the baseline's, or its KID minus the baseline's, of all pictures
 theta_(r)   the same without the pictures of reference r
@@ -10,19 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from ilvr_latent import LowPass
+from ilvr_latent.evaluation.measure import Sampled
 from ilvr_latent.guides.spectrum import frequencies, radial_power_spectrum
-from ilvr_latent.metrics.distribution import Distances, distances
-from ilvr_latent.metrics.domain import Domain, pooled_features
+from ilvr_latent.metrics.distribution import Distances
 from ilvr_latent.metrics.network import FeatureNetwork
-from ilvr_latent.metrics.perceptual import diversity, low_pass_residual
 
-from .pictures import FACTOR
+from .study import FACTOR
 
 # Cycles per pixel from which structure is called fine: the finest octave that there is.
 FINE = 0.25
@@ -39,28 +37,6 @@ def contrast(x: Tensor) -> float:
     """Root mean square of what phi_N leaves of pictures (..., S, S), about each picture's mean."""
     coarse = LowPass(FACTOR)(x)
     return (coarse - coarse.mean(dim=(-2, -1), keepdim=True)).square().mean().sqrt().item()
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """The pictures of a row as the measures need them.
-
-    Args:
-        pictures: (R, K, 3, S, S) in [-1, 1].
-        network: what they are compared by.
-        domain: what they should look like.
-    """
-
-    pictures: Tensor
-    network: FeatureNetwork
-    domain: Domain
-
-    @cached_property
-    def distances(self) -> list[Distances]:
-        """From the domain: of all pictures, then without those of each reference."""
-        z = [pooled_features(self.network, x) for x in self.pictures]
-        kept = [z, *(z[:r] + z[r + 1 :] for r in range(len(z)))]
-        return [distances(torch.cat(of_some), self.domain.features) for of_some in kept]
 
 
 @dataclass(frozen=True)
@@ -105,28 +81,30 @@ class Measured:
     contrast: float
 
 
-def measured(row: Sampled, baseline: Sampled, references: Tensor) -> Measured:
+def measured(
+    row: Sampled, baseline: Sampled, references: Tensor, network: FeatureNetwork
+) -> Measured:
     """Measure a row.
 
     Args:
         row: its pictures.
         baseline: those of the baseline, from the same references.
         references: (R, 3, S, S) in [-1, 1].
+        network: what pictures are compared by.
     """
-    pairs = list(zip(row.distances, baseline.distances, strict=True))
+    pairs = list(zip(_jackknifed(row), _jackknifed(baseline), strict=True))
     return Measured(
-        fid=row.distances[0].fid,
+        fid=row.distances.fid,
         ratio=Estimate.of([own.fid / other.fid for own, other in pairs]),
-        kid=row.distances[0].kid,
+        kid=row.distances.kid,
         more_kid=Estimate.of([own.kid - other.kid for own, other in pairs]),
-        diversity=sum(diversity(row.network, x) for x in row.pictures) / len(row.pictures),
-        residual=low_pass_residual(row.pictures.flatten(0, 1), _repeated(references, row), FACTOR)
-        .mean()
-        .item(),
+        diversity=row.diversity(network),
+        residual=row.residual(references, FACTOR),
         fine=fine_power(row.pictures) / fine_power(baseline.pictures),
         contrast=contrast(row.pictures) / contrast(references),
     )
 
 
-def _repeated(references: Tensor, row: Sampled) -> Tensor:
-    return references.repeat_interleave(row.pictures.shape[1], dim=0)
+def _jackknifed(row: Sampled) -> list[Distances]:
+    """Of all pictures, then without those of each reference."""
+    return [row.distances, *row.distances_without_each]

@@ -11,8 +11,8 @@ from torch import Tensor
 from ilvr_latent import Reference, Window, sample
 from ilvr_latent.diffusion.denoiser import Denoiser, DenoiserConfig
 
-from .pictures import FACTOR
-from .plan import Row
+from .rows import Row
+from .study import FACTOR
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "ddpm": {},

@@ -1,10 +1,10 @@
-"""The samples of every row, kept as a PNG and a JSON file: what is there is not made again."""
+"""The rows of the study on disk, and how those that are missing are made."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -12,20 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from ilvr_latent.embedded import REFERENCES
-from ilvr_latent.pictures.files import written_whole
-from ilvr_latent.pictures.images import (
-    find_images,
-    fit_to,
-    read_image,
-    save_png,
-    to_images,
-    to_tensor,
-)
+from ilvr_latent.evaluation.store import RowStore
+from ilvr_latent.pictures.images import find_images, fit_to, read_image, to_images, to_tensor
 
-from .plan import Row, in_order
+from .rows import Row, in_order
 
 FACTOR = 8.0
-SEEDS_OF_A_REFERENCE = 1000
 
 
 @dataclass(frozen=True)
@@ -36,51 +28,37 @@ class Study:
         folder: where rows are kept.
         references: (R, 3, S, S) in [-1, 1].
         samples: pictures of each reference.
-        seed: sample k of reference r starts from seed + 1000 r + k.
     """
 
     folder: Path
     references: Tensor
     samples: int
-    seed: int = 0
+
+    @cached_property
+    def store(self) -> RowStore:
+        """The pictures."""
+        names = [f"{r:02d}" for r in range(len(self.references))]
+        return RowStore(self.folder / "rows", names, self.samples)
 
     def seeds(self, k: int) -> list[int]:
         """Of the k-th sample of every reference."""
-        return [self.seed + SEEDS_OF_A_REFERENCE * r + k for r in range(len(self.references))]
-
-    def has(self, row: Row) -> bool:
-        """Whether it is finished."""
-        return self._path(row, ".json").exists()
+        return [self.store.seeds(r, [k])[0] for r in range(len(self.references))]
 
     def finished(self) -> list[Row]:
         """Every row that is there, whichever calls were asked for."""
-        records = [json.loads(path.read_text()) for path in self._rows.glob("*.json")]
         names = [field.name for field in fields(Row)]
-        return in_order([Row(**{name: record[name] for name in names}) for record in records])
+        known = self.store.records().values()
+        return in_order([Row(**{name: record[name] for name in names}) for record in known])
 
     def write(self, row: Row, pictures: Tensor, calls: int) -> None:
-        """Keep a row: pictures (R, K, 3, S, S) as a sheet of R lines, and what it cost."""
-        self._rows.mkdir(parents=True, exist_ok=True)
-        sheet = torch.cat([torch.cat(list(line), dim=2) for line in pictures], dim=1)
-        save_png(to_images(sheet[None])[0], self._path(row, ".png"))
-        # Last: it says that the row is finished.
-        with written_whole(self._path(row, ".json")) as partial:
-            partial.write_text(json.dumps({**asdict(row), "calls": calls}, indent=2) + "\n")
+        """Keep a row: pictures (R, K, 3, S, S), and what they cost."""
+        for reference, of_one in enumerate(pictures):
+            self.store.write(row.name, reference, range(self.samples), to_images(of_one))
+        self.store.record(row.name, {**asdict(row), "calls": calls})
 
     def read(self, row: Row) -> tuple[Tensor, int]:
         """The pictures (R, K, 3, S, S) in [-1, 1], and the calls of the network for each."""
-        record = json.loads(self._path(row, ".json").read_text())
-        (sheet,) = to_tensor(read_image(self._path(row, ".png")))
-        side = self.references.shape[-1]
-        tiles = sheet.unfold(1, side, side).unfold(2, side, side)
-        return tiles.permute(1, 2, 0, 3, 4), record["calls"]
-
-    @property
-    def _rows(self) -> Path:
-        return self.folder / "rows"
-
-    def _path(self, row: Row, suffix: str) -> Path:
-        return self._rows / (row.name + suffix)
+        return self.store.read(row.name), self.store.records()[row.name]["calls"]
 
 
 def shipped_references(side: int, limit: int | None = None) -> Tensor:
@@ -113,7 +91,8 @@ def make_missing(
     Raises:
         ValueError: a row's batches took different numbers of calls, which no table could say.
     """
-    missing = [row for row in rows if not study.has(row)]
+    there = study.store.records()
+    missing = [row for row in rows if row.name not in there]
     for number, row in enumerate(missing, start=1):
         say(f"{number} of {len(missing)}: {row.name}")
         made = [make(row, study.seeds(k)) for k in range(study.samples)]
