@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ..ilvr_latent import InputError, SeededNoise, defaults
 from ..ilvr_latent.diffusion.gradients import ordinary_weights
-from ..ilvr_latent.diffusion.guide import Guide, GuideRun, Guides, Run, begun
+from ..ilvr_latent.diffusion.guide import Denoise, Guide, GuideRun, Guides, Run, begun
 from .fitting import fit_latent, fit_mask, pixels_to_a_cell
 from .levels import HostSchedule, HostStep
 from .readout import show
@@ -279,13 +279,11 @@ class _StandIn:
         if "model_options" in kwargs:
             kwargs["model_options"] = self._shown(kwargs["model_options"], refined, step)
 
-        def denoise(x_t: Tensor) -> Tensor:
-            return self._denoiser(x_t, sigma, *args, **kwargs)
-
+        denoise = Denoise(lambda x_t: self._denoiser(x_t, sigma, *args, **kwargs))
         x_0 = self._denoised(denoise, refined, step)
         return self._guidance.prediction(x_0, refined, step)
 
-    def _denoised(self, denoise: Callable[[Tensor], Tensor], x_t: Tensor, step: HostStep) -> Tensor:
+    def _denoised(self, denoise: Denoise, x_t: Tensor, step: HostStep) -> Tensor:
         if not self._through_the_network:
             return denoise(x_t)
         with ordinary_weights(self._run.model):

@@ -12,9 +12,23 @@ arXiv 2105.05233.
 - ``weights.py`` weights on disk, read without ever running code from the file
 - ``cache.py``   pickled checkpoints kept as safetensors
 - ``load.py``    a file on disk to a network and back
+- ``classifier.py``, ``classifier_network.py``: the classifiers that guide it
+- ``authors.py``: conventions of the ILVR authors' own code
 """
 
+from .classifier import adm_classifier, load_adm_classifier
+from .classifier_network import ADMClassifier, ClassifierConfig
 from .config import ADMConfig
 from .load import Inspection, inspect_checkpoint, load_adm, save_adm
 
-__all__ = ["ADMConfig", "Inspection", "inspect_checkpoint", "load_adm", "save_adm"]
+__all__ = [
+    "ADMClassifier",
+    "ADMConfig",
+    "ClassifierConfig",
+    "Inspection",
+    "adm_classifier",
+    "inspect_checkpoint",
+    "load_adm",
+    "load_adm_classifier",
+    "save_adm",
+]

@@ -29,6 +29,26 @@ def gradient(energy: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return slope
 
 
+def gradient_through(
+    denoise: Callable[[Tensor], Tensor], energy: Callable[[Tensor], Tensor], x: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What a function makes of x, and the gradient with respect to x of an energy of that.
+
+    Args:
+        denoise: (B, ...) to (B, ...), such as a network.
+        energy: of its result, (B,).
+        x: where, (B, ...).
+
+    Returns:
+        denoise(x) without a graph, and the gradient; see :func:`gradient`.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        point = x.detach().clone().requires_grad_()
+        result = denoise(point)
+        (slope,) = torch.autograd.grad(energy(result).sum(), point)
+    return result.detach(), slope
+
+
 def ordinary(x: Tensor) -> Tensor:
     """The same numbers as a tensor that autograd can keep, whatever mode x was made in."""
     if not x.is_inference():

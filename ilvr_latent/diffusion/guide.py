@@ -24,8 +24,24 @@ from ..errors import InputError
 from .noise import NoiseSource, ReferenceNoise
 from .schedule import Schedule, Step
 
-Denoise = Callable[[Tensor], Tensor]
-"""x_t, at the level of the step, to the clean estimate that the network has of it."""
+
+@dataclass(frozen=True)
+class Denoise:
+    """x_t, at the level of the step, to the clean estimate that the network has of it.
+
+    Attributes:
+        unclipped: the estimate as it is.
+        clip: calling clamps it to [-1, 1], as the run does.
+    """
+
+    unclipped: Callable[[Tensor], Tensor]
+    clip: bool = False
+
+    def __call__(self, x_t: Tensor) -> Tensor:
+        """The clean estimate, (B, ...)."""
+        x_0 = self.unclipped(x_t)
+        return x_0.clamp(-1, 1) if self.clip else x_0
+
 
 HOOKS = ("state", "denoise", "prediction", "mean", "repeats", "end")
 
@@ -215,7 +231,7 @@ class _Chain(GuideRun):
 
 def _bound(run: GuideRun, denoiser: Denoise, step: Step) -> Denoise:
     """The network as it is behind a guide."""
-    return lambda x_t: run.denoise(denoiser, x_t, step)
+    return Denoise(lambda x_t: run.denoise(denoiser, x_t, step))
 
 
 WHERE: dict[str, str] = {

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from .. import defaults
 from ..errors import InputError
 from .denoiser import Denoiser, DenoiserConfig
-from .guide import HOOKS, Guide, GuideRun, Run, begun
+from .guide import HOOKS, Denoise, Guide, GuideRun, Run, begun
 from .noise import NoiseSource, RepeatNoise
 from .resampling import Jump, Resampling, renoised, walk
 from .reverse import Transition, Variance, predicted_x_0, transitions
@@ -138,7 +139,7 @@ class _Network:
         self._model, self._labels, self._clip = model, class_labels, clip_denoised
         self.learned: Tensor | None = None
 
-    def at(self, step: Step, transition: Transition) -> Callable[[Tensor], Tensor]:
+    def at(self, step: Step, transition: Transition) -> Denoise:
         """x_t to x_0 at one step."""
         config = self._model.config
 
@@ -148,10 +149,9 @@ class _Network:
             if config.learn_sigma:
                 output, learned = output.chunk(2, dim=1)
                 self.learned = learned.detach()
-            x_0 = predicted_x_0(output, x_t, transition.a_bar, config.prediction_type)
-            return x_0.clamp(-1, 1) if self._clip else x_0
+            return predicted_x_0(output, x_t, transition.a_bar, config.prediction_type)
 
-        return denoise
+        return Denoise(denoise, self._clip)
 
 
 def _from_step(schedule: Schedule, first: int) -> Schedule:
@@ -179,12 +179,12 @@ def _first_state(eps: Tensor, schedule: Schedule, start: Start | None) -> Tensor
 
 
 def _repeating(noise: NoiseSource) -> RepeatNoise:
-    if not isinstance(noise, RepeatNoise):
+    if not (hasattr(noise, "repeat_step") and hasattr(noise, "renoise")):
         raise InputError(
             "The noise source has none for steps that are taken again; give it methods "
             "repeat_step(i, j, shape) and renoise(i, j, shape), or set the recurrence to 1."
         )
-    return noise
+    return cast(RepeatNoise, noise)
 
 
 def _noise_of(noise: NoiseSource, step: Step, j: int, times: int, shape: Sequence[int]) -> Tensor:

@@ -61,7 +61,6 @@ class JumpNoise(NoiseSource, Protocol):
         ...
 
 
-@runtime_checkable
 class RepeatNoise(NoiseSource, Protocol):
     """A noise source for methods that take a step several times."""
 

@@ -1,0 +1,289 @@
+"""guided-diffusion's classifier of noisy pictures (arXiv 2105.05233, section 4).
+
+The way down of the ADM network, its middle, and a pool. Modules are named as guided-diffusion names
+its parameters, so that a checkpoint loads as it is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from ..errors import InputError, check_choice
+
+Pool = Literal["attention", "adaptive", "spatial", "spatial_v2"]
+GROUPS = 32
+HIDDEN = 2048
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """What a classifier is; the names are those of guided-diffusion's ``create_classifier``.
+
+    Attributes:
+        image_size: of the pictures, along a side.
+        width: channels at full resolution.
+        depth: residual blocks of each level.
+        channel_mult: channels of each level, as multiples of ``width``.
+        attention_downsampling: the factors of downsampling at which there is attention.
+        num_head_channels: channels of an attention head; cannot be seen in a file.
+        pool: what makes a vector of the last maps.
+        use_scale_shift_norm: the timestep scales and shifts, and is not only added.
+        resblock_updown: residual blocks change the resolution, and not a convolution.
+        num_classes: how many logits there are.
+        in_channels: of a picture.
+
+    Raises:
+        InputError: one of them can't be.
+    """
+
+    image_size: int
+    width: int
+    depth: int
+    channel_mult: tuple[float, ...]
+    attention_downsampling: tuple[int, ...]
+    num_head_channels: int = 64
+    pool: Pool = "attention"
+    use_scale_shift_norm: bool = True
+    resblock_updown: bool = True
+    num_classes: int = 1000
+    in_channels: int = 3
+
+    def __post_init__(self) -> None:
+        check_choice("pool", self.pool, get_args(Pool))
+        for channels in {self.width, *self.channels}:
+            if channels < 1 or channels % GROUPS:
+                raise InputError(
+                    f"The classifier has a layer of {channels} channels; use multiples of {GROUPS}."
+                )
+            if channels % self.num_head_channels and self._attends(channels):
+                raise InputError(
+                    f"num_head_channels is {self.num_head_channels}, which does not divide a layer "
+                    f"of {channels} channels; use a divisor such as 64 or 32."
+                )
+
+    def _attends(self, channels: int) -> bool:
+        return channels == self.channels[-1] or any(
+            channels == of_level and 2**level in self.attention_downsampling
+            for level, of_level in enumerate(self.channels)
+        )
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of each level."""
+        return tuple(int(mult * self.width) for mult in self.channel_mult)
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(GROUPS, channels)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions and the timestep; ``down`` halves the resolution."""
+
+    def __init__(
+        self, channels: int, out: int, embedding: int, *, scale_shift: bool, down: bool = False
+    ) -> None:
+        super().__init__()
+        self._scale_shift, self._down = scale_shift, down
+        self.in_layers = nn.Sequential(
+            _norm(channels), nn.SiLU(), nn.Conv2d(channels, out, 3, padding=1)
+        )
+        wide = 2 * out if scale_shift else out
+        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding, wide))
+        last = nn.Conv2d(out, out, 3, padding=1)
+        self.out_layers = nn.Sequential(_norm(out), nn.SiLU(), nn.Identity(), last)
+        same = channels == out
+        self.skip_connection = nn.Identity() if same else nn.Conv2d(channels, out, 1)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """(B, C, H, W) and (B, E) to (B, C', H, W), or half of H and W."""
+        norm, activation, convolution = self.in_layers
+        h = activation(norm(x))
+        if self._down:
+            h, x = F.avg_pool2d(h, 2), F.avg_pool2d(x, 2)
+        h = convolution(h)
+        of_time = self.emb_layers(embedding)[..., None, None]
+        if self._scale_shift:
+            scale, shift = of_time.chunk(2, dim=1)
+            h = self.out_layers[0](h) * (1 + scale) + shift
+            h = self.out_layers[1:](h)
+        else:
+            h = self.out_layers(h + of_time)
+        total: Tensor = self.skip_connection(x) + h
+        return total
+
+
+class Attention(nn.Module):
+    """Self-attention over places, with a skip connection; heads outermost in q, k, v."""
+
+    def __init__(self, channels: int, head_channels: int) -> None:
+        super().__init__()
+        self._heads = channels // head_channels
+        self.norm = _norm(channels)
+        self.qkv = nn.Conv1d(channels, 3 * channels, 1)
+        self.proj_out = nn.Conv1d(channels, channels, 1)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        flat = x.flatten(2)
+        q, k, v = rearrange(
+            self.qkv(self.norm(flat)), "b (h three c) n -> three b h n c", three=3, h=self._heads
+        )
+        h = F.scaled_dot_product_attention(q, k, v)
+        out: Tensor = flat + self.proj_out(rearrange(h, "b h n c -> b (h c) n"))
+        return out.view_as(x)
+
+
+class Downsample(nn.Module):
+    """A convolution of stride 2."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """(B, C, H, W) to half of H and W."""
+        half: Tensor = self.op(x)
+        return half
+
+
+class Stem(nn.Conv2d):
+    """The first convolution, which has no use for the timestep."""
+
+    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
+        """(B, C, H, W) to (B, C', H, W)."""
+        return super().forward(x)
+
+
+class AttentionPool(nn.Module):
+    """The mean asks all places (CLIP's pool); q, k and v outermost."""
+
+    def __init__(self, side: int, channels: int, head_channels: int, out: int) -> None:
+        super().__init__()
+        self._heads = channels // head_channels
+        self.positional_embedding = nn.Parameter(torch.zeros(channels, side**2 + 1))
+        self.qkv_proj = nn.Conv1d(channels, 3 * channels, 1)
+        self.c_proj = nn.Conv1d(channels, out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, K)."""
+        places = x.flatten(2)
+        places = torch.cat([places.mean(dim=-1, keepdim=True), places], dim=-1)
+        places = places + self.positional_embedding[None]
+        q, k, v = rearrange(
+            self.qkv_proj(places), "b (three h c) n -> three b h n c", three=3, h=self._heads
+        )
+        h = F.scaled_dot_product_attention(q[:, :, :1], k, v)
+        out: Tensor = self.c_proj(rearrange(h, "b h n c -> b (h c) n"))
+        return out[..., 0]
+
+
+class ADMClassifier(nn.Module):
+    """(noisy pictures, timesteps) to logits.
+
+    Args:
+        config: what it is.
+    """
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        embedding = 4 * config.width
+        self.time_embed = nn.Sequential(
+            nn.Linear(config.width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+        )
+        self.input_blocks = self._way_down(embedding)
+        last, head = config.channels[-1], config.num_head_channels
+        block = {"scale_shift": config.use_scale_shift_norm}
+        self.middle_block = nn.ModuleList(
+            [
+                ResidualBlock(last, last, embedding, **block),
+                Attention(last, head),
+                ResidualBlock(last, last, embedding, **block),
+            ]
+        )
+        self.out = self._pool()
+
+    def _way_down(self, embedding: int) -> nn.ModuleList:
+        config, channels = self.config, self.config.channels[0]
+        block = {"scale_shift": config.use_scale_shift_norm}
+        blocks = [nn.ModuleList([Stem(config.in_channels, channels, 3, padding=1)])]
+        self._widths = [channels]
+        for level, out in enumerate(config.channels):
+            for _ in range(config.depth):
+                layers: list[nn.Module] = [ResidualBlock(channels, out, embedding, **block)]
+                channels = out
+                if 2**level in config.attention_downsampling:
+                    layers.append(Attention(channels, config.num_head_channels))
+                blocks.append(nn.ModuleList(layers))
+                self._widths.append(channels)
+            if level < len(config.channels) - 1:
+                halving: nn.Module = Downsample(channels)
+                if config.resblock_updown:
+                    halving = ResidualBlock(channels, channels, embedding, down=True, **block)
+                blocks.append(nn.ModuleList([halving]))
+                self._widths.append(channels)
+        self._widths.append(channels)
+        return nn.ModuleList(blocks)
+
+    def _pool(self) -> nn.Sequential:
+        config, last = self.config, self.config.channels[-1]
+        if config.pool == "attention":
+            side = config.image_size // 2 ** (len(config.channels) - 1)
+            pool = AttentionPool(side, last, config.num_head_channels, config.num_classes)
+            return nn.Sequential(_norm(last), nn.SiLU(), pool)
+        if config.pool == "adaptive":
+            average, out = nn.AdaptiveAvgPool2d(1), nn.Conv2d(last, config.num_classes, 1)
+            return nn.Sequential(_norm(last), nn.SiLU(), average, out, nn.Flatten())
+        first, out_layer = (
+            nn.Linear(sum(self._widths), HIDDEN),
+            nn.Linear(HIDDEN, config.num_classes),
+        )
+        if config.pool == "spatial":
+            return nn.Sequential(first, nn.ReLU(), out_layer)
+        return nn.Sequential(first, _norm(HIDDEN), nn.SiLU(), out_layer)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """Logits.
+
+        Args:
+            x: noisy pictures (B, C, H, W), of the size that the classifier is for.
+            t: original timesteps, (B,).
+
+        Returns:
+            (B, K), fp32 or wider.
+
+        Raises:
+            InputError: pictures of another size or number of channels.
+        """
+        side, channels = self.config.image_size, self.config.in_channels
+        if tuple(x.shape[1:]) != (channels, side, side) and self.config.pool == "attention":
+            raise InputError(
+                f"The classifier is for pictures of {channels}x{side}x{side}, not of "
+                f"{'x'.join(map(str, x.shape[1:]))}; sample at that size."
+            )
+        weight = self.middle_block[1].get_parameter("proj_out.weight")
+        embedding = self.time_embed(_sinusoids(t, self.config.width).to(weight))
+        h, means = x.to(weight), []
+        for layers in (*self.input_blocks, self.middle_block):
+            for layer in layers:
+                h = layer(h, embedding)
+            means.append(h.mean(dim=(2, 3)))
+        spatial = self.config.pool.startswith("spatial")
+        logits: Tensor = self.out(torch.cat(means, dim=-1) if spatial else h)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def _sinusoids(t: Tensor, width: int) -> Tensor:
+    """The timestep as guided-diffusion embeds it: cosines first, (B, width)."""
+    half = width // 2
+    rates = torch.exp(-math.log(10000) / half * torch.arange(half, device=t.device))
+    angles = t.float()[:, None] * rates
+    return torch.cat([angles.cos(), angles.sin()], dim=-1)
