@@ -209,7 +209,9 @@ def test_clip_guidance() -> None:
             1
         )
         r = r[:, :, None, None, None]
-        return (r * (mixture.mu.double() + a**0.5 * mixture.spread**2 / v * away)).sum(1).to(x)
+        means = mixture.mu.double() + a**0.5 * mixture.spread**2 / v * away
+        x_0: Tensor = (r * means).sum(1).to(x)
+        return x_0
 
     guide = ClipGuidance(
         lambda x: x.flatten(1) @ run["P"].T, run["target"], scale=run.meta["scale"], clip=False
@@ -317,11 +319,11 @@ def test_a_picture_does_not_change_with_its_batch() -> None:
     model = GoldenMixture(run["gm_mu"], run["gm_w"], float(run["gm_s"]))
     settings: dict[str, Any] = {"steps": 4, "sampler": "ddim"}
     together = sample_with(
-        model, UniversalGuidance(loss_to(target), weight=2.0), shape=(2, 3, 8, 8),
+        model, UniversalGuidance(loss_to(target), weight=0.3), shape=(2, 3, 8, 8),
         noise=SeededNoise([4, 5]), **settings,
     )  # fmt: skip
     for k in range(2):
-        guide = UniversalGuidance(loss_to(target[k, None]), weight=2.0)
+        guide = UniversalGuidance(loss_to(target[k, None]), weight=0.3)
         alone = sample_with(
             model, guide, shape=(1, 3, 8, 8), noise=SeededNoise([4 + k]), **settings
         )
