@@ -21,8 +21,8 @@ from .rows import USUAL_SCHEDULER, WHOLE, Row
 Entry = tuple[Row, int, Measured]
 
 HEADINGS = (
-    *("sampler", "matching", "calls", "FID", "FID / baseline", "KID x 1000"),
-    *("KID - baseline", "diversity", "low-pass residual", "fine", "contrast"),
+    *("sampler", "matching", "calls", "FID / baseline", "KID x 1000 - baseline"),
+    *("diversity", "low-pass residual", "fine", "contrast"),
 )
 PLOT = 620, 340
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
@@ -49,8 +49,14 @@ def title(end: float) -> str:
     return "Whole range" if end == WHOLE else f"Range to {end:g}"
 
 
+def _baseline(found: Measured) -> str:
+    """What the rows are measured against, by any of them."""
+    fid, kid = found.fid / found.ratio.value, found.kid - found.more_kid.value
+    return f"baseline: FID {fid:.2f}, KID x 1000 {1000 * kid:.0f}"
+
+
 def markdown(entries: Sequence[Entry], note: str) -> str:
-    """A table for each range.
+    """A table for each range; samplers with the same numbers share a line.
 
     Args:
         entries: in the order that they shall have.
@@ -58,19 +64,20 @@ def markdown(entries: Sequence[Entry], note: str) -> str:
     """
     parts = [note]
     for end in dict.fromkeys(row.end for row, _, _ in entries):
-        rows = [_cells(*entry) for entry in entries if entry[0].end == end]
-        parts += [f"### {title(end)}", markdown_table(HEADINGS, rows)]
+        own = [entry for entry in entries if entry[0].end == end]
+        names: dict[tuple[str, ...], list[str]] = {}
+        for entry in own:
+            names.setdefault(_cells(*entry), []).append(sampler_label(entry[0]))
+        rows = [("; ".join(labels), *cells) for cells, labels in names.items()]
+        parts += [f"### {title(end)} ({_baseline(own[0][2])})", markdown_table(HEADINGS, rows)]
     return "\n\n".join(parts) + "\n"
 
 
 def _cells(row: Row, calls: int, found: Measured) -> tuple[str, ...]:
     return (
-        sampler_label(row),
         row.matching,
         str(calls),
-        f"{found.fid:.2f}",
         _with_error(found.ratio, ".3f"),
-        f"{1000 * found.kid:.0f}",
         _with_error(Estimate(1000 * found.more_kid.value, 1000 * found.more_kid.error), "+.0f"),
         f"{found.diversity:.3f}",
         f"{found.residual:.3f}",

@@ -63,8 +63,9 @@ def _main_inputs() -> list[Any]:
             step=0.25,
             tooltip=(
                 "How much is left to the model: detail smaller than this many latent "
-                "cells (8 pixels each in most models). 1 copies the reference, 2 keeps "
-                "shapes, 4 keeps the layout, 8 and more keep little but the colours."
+                "cells (8 pixels each in most models, 1 in pixel models). What counts is "
+                "the share of the picture's side: 1/16 keeps shapes (4 cells at 512 pixels), "
+                "1/8 the layout (8), 1/4 colours and their place (16). 1 copies the reference."
             ),
         ),
         io.Float.Input(

@@ -101,8 +101,9 @@ class ILVRLowPassPreview(io.ComfyNode):
                     min=1.0,
                     max=2048.0,
                     step=0.25,
-                    tooltip="Detail smaller than this many pixels is removed. For a latent "
-                    "model, 8 times the factor of ILVR Apply; for a pixel model, the same.",
+                    tooltip="Detail smaller than this many pixels is removed: the factor of "
+                    "ILVR Apply times the pixels of a latent cell (8 in most models, 1 in pixel "
+                    "models).",
                 ),
                 io.Combo.Input(
                     "kernel",

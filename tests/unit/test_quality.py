@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -168,13 +169,23 @@ def test_the_table_has_a_section_for_each_range() -> None:
     text = markdown([entry(row) for row in rows], "A note.")
     blocks = text.rstrip("\n").split("\n\n")
     assert blocks[0] == "A note."
-    assert blocks[1::2] == ["### Whole range", "### Range to 0.5"]
+    baseline = "(baseline: FID 9.80, KID x 1000 450)"
+    assert blocks[1::2] == [f"### Whole range {baseline}", f"### Range to 0.5 {baseline}"]
     for block in blocks[2::2]:
         assert block.count("\n") == 2
         assert {line.count("|") for line in block.split("\n")} == {len(HEADINGS) + 1}
-    whole = "| ddpm | state, fresh | 10 | 10.00 | 1.020 ± 0.031 | 500 | +50 ± 100 |"
+    whole = "| ddpm | state, fresh | 10 | 1.020 ± 0.031 | +50 ± 100 |"
     assert blocks[2].split("\n")[2].startswith(whole)
     assert "| comfyui uni_pc | state, hybrid | 20 |" in blocks[4]
+
+
+def test_samplers_with_the_same_numbers_share_a_line_of_the_table() -> None:
+    row, calls, found = entry(Row("ddim, eta 0", 10))
+    other = row, calls, dataclasses.replace(found, diversity=0.2)
+    same = [entry(Row("ddpm", 10)), entry(Row("ddim, eta 1", 10))]
+    text = markdown([*same, other], "A note.")
+    assert "\n| ddpm; ddim, eta 1 | state, fresh | 10 |" in text
+    assert "\n| ddim, eta 0 | state, fresh | 10 |" in text
 
 
 def test_what_is_in_the_folder_is_measured_against_most_calls(

@@ -191,7 +191,6 @@ def test_the_documented_table_is_the_code_s() -> None:
             ", ".join(f"{n:g}" for n in recipe.factors(64)),
             ", ".join(f"{n:g}" for n in recipe.factors(16)),
             "{} to {}".format(*recipe.timesteps),
-            recipe.source,
         ]
         for recipe in RECIPES.values()
     ]
