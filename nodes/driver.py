@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import comfy.model_sampling
 import comfy.patcher_extension
 import torch
 from comfy.model_patcher import ModelPatcher
@@ -42,6 +43,8 @@ DROP_THE_STATE = frozenset({"sample_unipc", "sample_unipc_bh2", "sample_sa_solve
 SLOPE_AT_A_TRIAL_STATE = frozenset(
     {"sample_heun", "sample_dpm_2", "sample_dpm_2_ancestral", "dpm_fast_function"}
 )
+# This one takes the state of a flow model for picture + noise: it is not at the level it names.
+OFF_ITS_LEVEL_WITH_FLOW = frozenset({"sample_dpmpp_2s_ancestral_cfg_pp"})
 # What the stand-in offers of a guide; samplers of this pack offer the mean besides.
 HOOKS = frozenset({"state", "denoise", "prediction", "end"})
 
@@ -184,13 +187,12 @@ class _GuidedSampling:
         seed = extra_args.get("seed") or 0
         begins_at = schedule.fraction_at(schedule.sigmas[0])
         rows = Rows(noise, latent_image, seed, begins_at)
-        offers_mean = getattr(function, "asks_guides_for_the_mean", False)
         run = HostRun(
             schedule=schedule,
             shape=noise.shape,
             device=noise.device,
             noise=SeededNoise(rows.seeds, noise.device),
-            hooks=HOOKS | ({"mean"} if offers_mean else set()),
+            hooks=_hooks(function, schedule.model_sampling),
             keeps_state=getattr(function, "__name__", "")
             not in DROP_THE_STATE | SLOPE_AT_A_TRIAL_STATE,
             inpainting_area=denoise_mask,
@@ -218,6 +220,14 @@ class _GuidedSampling:
             sampler.sample, sampler, executor.wrappers, executor.idx + 1
         )
         return _end(guidance, run, inner.execute(guider, *rest, **kwargs))
+
+
+def _hooks(function: Any, model_sampling: Any) -> frozenset[str]:
+    """What a sampler lets guides do."""
+    hooks = HOOKS | ({"mean"} if getattr(function, "asks_guides_for_the_mean", False) else set())
+    flow = isinstance(model_sampling, comfy.model_sampling.CONST)
+    off = flow and getattr(function, "__name__", "") in OFF_ITS_LEVEL_WITH_FLOW
+    return hooks - {"state"} if off else hooks
 
 
 def _check_latent(noise: Tensor) -> None:

@@ -190,9 +190,10 @@ class ILVRRun(GuideRun):
 
     def __init__(self, placed: Sequence[Placed], run: Run) -> None:
         self._run, self._placed = run, placed
-        self._in_state = [one for one in placed if one.reference.space == "state"]
+        shown = "state" in run.hooks
+        self._in_state = [one for one in placed if shown and one.reference.space == "state"]
         self._in_prediction = [one for one in placed if one.reference.space == "prediction"]
-        if not run.keeps_state:
+        if not (shown and run.keeps_state):
             # The match of the state would be lost or do harm, so the prediction carries it on.
             self._in_prediction = list(placed)
         self._noise = {

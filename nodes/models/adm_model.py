@@ -98,6 +98,8 @@ class _Network(nn.Module):
         transformer_options: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> Tensor:
+        # The host asks in its own operations, of which this network has none.
+        comfy.model_management.throw_exception_if_processing_interrupted()
         out = self.adm(x, timesteps, y)
         asked_for = (transformer_options or {}).get(OPTIONS)
         if asked_for is not None and self.adm.config.learn_sigma:

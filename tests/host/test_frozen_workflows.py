@@ -24,6 +24,18 @@ def named(path: Path) -> str:
     return f"{path.parent.name}-{path.name.split('.')[0]}"
 
 
+def by_id(extension: Any) -> dict[str, Any]:
+    """The nodes of an extension."""
+    nodes = asyncio.run(extension.get_node_list())
+    return {node.define_schema().node_id: node for node in nodes}
+
+
+def mappings(module: Any) -> dict[str, Any]:
+    """The nodes of a module of the host, which older and newer versions list differently."""
+    old = getattr(module, "NODE_CLASS_MAPPINGS", None)
+    return old if old is not None else by_id(asyncio.run(module.comfy_entrypoint()))
+
+
 @pytest.fixture
 def validate(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What the server does with a prompt before it queues it."""
@@ -33,10 +45,10 @@ def validate(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     # pytest calls a checkout by its folder's name, which may be `nodes` too.
     monkeypatch.delitem(sys.modules, "nodes", raising=False)
     execution = importlib.import_module("execution")
-    modules = [execution.nodes, *(importlib.import_module(name) for name in CORE)]
-    known = {k: v for module in modules for k, v in module.NODE_CLASS_MAPPINGS.items()}
-    for node in asyncio.run(pack.nodes.extension.ILVRExtension().get_node_list()):
-        known[node.define_schema().node_id] = node
+    known = dict(execution.nodes.NODE_CLASS_MAPPINGS)
+    for name in CORE:
+        known |= mappings(importlib.import_module(name))
+    known |= by_id(pack.nodes.extension.ILVRExtension())
     monkeypatch.setattr(execution.nodes, "NODE_CLASS_MAPPINGS", known)
     assert (tmp_path / "ilvr").is_dir()
     return lambda prompt: asyncio.run(execution.validate_prompt("frozen", prompt, None))

@@ -113,7 +113,9 @@ def test_one_progress_bar_and_cancel(grid: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", hook)
     cancel_at = 0
     grid(columns="steps: 2, 3, 1")
-    assert sent == [(k, 6) for k in range(1, 7)]
+    # Newer versions leave out what comes too soon after what was shown.
+    assert (sent[0], sent[-1]) == ((1, 6), (6, 6))
+    assert sent == sorted(set(sent) & {(k, 6) for k in range(1, 7)})
     del sent[:]
     cancel_at = 2
     with pytest.raises(comfy.model_management.InterruptProcessingException):

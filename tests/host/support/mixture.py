@@ -80,6 +80,8 @@ class MixtureModel(comfy.model_base.BaseModel):
         *args: Any,
         **kwargs: Any,
     ) -> Tensor:
+        # Newer versions ask in the operations of a network, which this is none of.
+        comfy.model_management.throw_exception_if_processing_interrupted()
         self.calls.append(float(t[0]))
         a = 1 - t if self.form == "flow" else torch.ones_like(t)
         x_0 = expected_x_0(x, t, a, self.means).to(x)

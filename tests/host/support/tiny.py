@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
+import comfy.ldm.flux.model
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
@@ -18,11 +20,14 @@ SD15: dict[str, Any] = {
     "use_spatial_transformer": True, "use_linear_in_transformer": False, "legacy": False,
     "adm_in_channels": None, "use_temporal_attention": False, "dtype": torch.float32,
 }  # fmt: skip
+_FLUX_FIELDS = {field.name for field in dataclasses.fields(comfy.ldm.flux.model.FluxParams)}
 FLUX: dict[str, Any] = {
     "image_model": "flux", "in_channels": 16, "out_channels": 16, "patch_size": 2,
     "vec_in_dim": 8, "context_in_dim": 16, "hidden_size": 48, "mlp_ratio": 2.0, "num_heads": 2,
     "depth": 1, "depth_single_blocks": 1, "axes_dim": [4, 10, 10], "theta": 10000,
     "qkv_bias": True, "guidance_embed": False, "dtype": torch.float32,
+    # Of newer versions.
+    **({"txt_ids_dims": []} if "txt_ids_dims" in _FLUX_FIELDS else {}),
 }  # fmt: skip
 WAN: dict[str, Any] = {
     "image_model": "wan2.1", "model_type": "t2v", "in_dim": 16, "out_dim": 16, "dim": 48,
