@@ -225,6 +225,8 @@ def _first(latent: dict[str, Any]) -> dict[str, Any]:
     one = {"samples": latent["samples"][:1]}
     if "noise_mask" in latent:
         one["noise_mask"] = latent["noise_mask"][:1]
+    if "batch_index" in latent:
+        one["batch_index"] = latent["batch_index"][:1]
     return one
 
 
@@ -250,7 +252,7 @@ def _ksampler(cell: _Cell, start: _Start, callback: Callable[..., None]) -> Tens
     latent = comfy.sample.fix_empty_latent_channels(cell.model, start.latent["samples"])
     return comfy.sample.sample(
         cell.model,
-        comfy.sample.prepare_noise(latent, own["seed"]),
+        comfy.sample.prepare_noise(latent, own["seed"], start.latent.get("batch_index")),
         own["steps"],
         own["cfg"],
         own["sampler_name"],
