@@ -12,6 +12,9 @@ from torch import Tensor
 from ..ilvr_latent import InputError
 from ..ilvr_latent.pictures.images import Fit
 
+# Of Stable Diffusion's VAEs, and most since.
+USUAL_CELL = 8
+
 
 def resized(x: Tensor, height: int, width: int) -> Tensor:
     """(..., H, W) at another size, antialiased, in fp32 (CPUs have no half-precision bicubic)."""
@@ -67,8 +70,8 @@ def fit_latent(
 
 
 def pixels_to_a_cell(latent_format: Any) -> int:
-    """Along a side; older hosts do not say, and have models of 8 only."""
-    return int(getattr(latent_format, "spacial_downscale_ratio", 8))
+    """Along a side; where an older host does not say, it is taken for the usual 8."""
+    return int(getattr(latent_format, "spacial_downscale_ratio", USUAL_CELL))
 
 
 def check_channels(reference: int, model: int) -> None:

@@ -18,3 +18,10 @@ def schema(*, search_aliases: list[str], **fields: Any) -> io.Schema:
     if "search_aliases" in {field.name for field in dataclasses.fields(io.Schema)}:
         fields["search_aliases"] = search_aliases
     return io.Schema(**fields)
+
+
+def advanced(given: Any) -> Any:
+    """An input that newcomers do not need: folded away where the host can."""
+    if hasattr(given, "advanced"):
+        given.advanced = True
+    return given

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ...ilvr_latent import ILVR, InputError, Reference
 from ..driver import guided
-from ..fitting import check_channels
+from ..fitting import check_channels, pixels_to_a_cell
 from ..schema import schema
-from .widgets import Expert, chosen_weight, chosen_window, inputs
+from .widgets import Expert, chosen_factor, chosen_weight, chosen_window, inputs
 
 
 class ILVRApply(io.ComfyNode):
@@ -67,10 +67,13 @@ class ILVRApply(io.ComfyNode):
         _check_model(model, samples)
         if mask is not None:
             _check_mask(mask)
+        cell = pixels_to_a_cell(model.get_model_object("latent_format"))
+        cells_or_share, unit = chosen_factor(factor, chosen.factor_unit, cell)
         guide = ILVR(
             Reference(
                 samples,
-                factor,
+                cells_or_share,
+                factor_unit=unit,
                 window=window,
                 weight=chosen_weight(weight, chosen),
                 mask=mask,

@@ -11,11 +11,13 @@ from ...ilvr_latent import InputError, WeightSchedule, Window, defaults
 from ...ilvr_latent.diffusion.noise import ReferenceNoise
 from ...ilvr_latent.errors import check_choice
 from ...ilvr_latent.guides.lowpass import Kernel
-from ...ilvr_latent.guides.reference import Space
+from ...ilvr_latent.guides.reference import FactorUnit, Space
 from ...ilvr_latent.guides.weight import Weight
+from ..schema import advanced
 
 RangeUnit = Literal["percent", "steps"]
 WeightKind = Literal["constant", "linear", "cosine", "points"]
+Unit = Literal["cells", "pixels", "share"]
 WEIGHT_POINTS = "0:1, 0.5:0.8, 1:0"
 
 
@@ -32,16 +34,19 @@ class Expert:
     range_unit: RangeUnit = "percent"
     start_step: int = 0
     end_step: int = 10000
+    factor_unit: Unit = "cells"
 
     def __post_init__(self) -> None:
         # The host does not hold a value against the options of its combo.
-        for name, options in (("weight_schedule", WeightKind), ("range_unit", RangeUnit)):
+        known = {"weight_schedule": WeightKind, "range_unit": RangeUnit, "factor_unit": Unit}
+        for name, options in known.items():
             check_choice(name, getattr(self, name), get_args(options))
 
 
 def inputs() -> list[Any]:
     """All of them, in the order of the node: a workflow's values belong to places."""
-    return [*_main_inputs(), *_matching_inputs(), *_weight_inputs(), *_range_inputs()]
+    expert = [*_matching_inputs(), *_weight_inputs(), *_range_inputs(), _factor_unit()]
+    return [*_main_inputs(), *map(advanced, expert)]
 
 
 def _main_inputs() -> list[Any]:
@@ -58,8 +63,8 @@ def _main_inputs() -> list[Any]:
         io.Float.Input(
             "factor",
             default=defaults.NODE_FACTOR,
-            min=1.0,
-            max=256.0,
+            min=0.001,
+            max=4096.0,
             step=0.25,
             tooltip=(
                 "How much is left to the model: detail smaller than this many latent "
@@ -227,6 +232,40 @@ def _range_inputs() -> list[Any]:
             ),
         ),
     ]
+
+
+def _factor_unit() -> Any:
+    return io.Combo.Input(
+        "factor_unit",
+        options=list(get_args(Unit)),
+        default="cells",
+        optional=True,
+        tooltip=(
+            "What factor counts. cells of the latent, pixels of the picture, or a share of its "
+            "shorter side (0.0625 is 1/16), which means the same on every model and at every size."
+        ),
+    )
+
+
+def chosen_factor(factor: float, unit: Unit, cell: int) -> tuple[float, FactorUnit]:
+    """The factor as the core counts it, and its unit there.
+
+    Args:
+        factor: as typed.
+        unit: what it counts.
+        cell: pixels to a cell of the model's latent.
+
+    Raises:
+        InputError: it is less than a cell.
+    """
+    if unit == "share":
+        return factor, "share"
+    if unit == "pixels" and factor < cell:
+        raise InputError(
+            f"factor is {factor:g} pixels, less than a cell of this model's latent ({cell}); use "
+            f"{cell} (the reference itself) or more."
+        )
+    return (factor / cell if unit == "pixels" else factor), "cells"
 
 
 def chosen_window(start_percent: float, end_percent: float, expert: Expert) -> Window:

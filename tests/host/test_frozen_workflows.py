@@ -89,5 +89,5 @@ def test_a_frozen_choice_is_still_offered(pack: ModuleType, path: Path) -> None:
 def test_the_test_would_notice(validate: Any) -> None:
     prompt = json.loads(FROZEN[-1].read_text())
     apply = next(node for node in prompt.values() if node["class_type"] == "ILVRApply")
-    apply["inputs"]["factor"] = 0.5
+    apply["inputs"]["weight"] = 5.0
     assert validate(prompt)[3]

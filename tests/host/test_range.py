@@ -265,3 +265,20 @@ def test_bad_settings_are_one_sentence(
 ) -> None:
     with pytest.raises(pack.ilvr_latent.InputError, match=said):
         applied(pack, mix.mixture("eps"), mix.draw(4), **change)
+
+
+def test_units_of_the_factor_name_the_same(pack: ModuleType, mix: ModuleType) -> None:
+    """16 cells of 8 pixels: N = 4 cells, 32 pixels, a quarter of the side."""
+    model, reference = mix.mixture("eps"), mix.draw(4)
+    wanted = mix.sampled(applied(pack, model, reference, factor=4))
+    for factor, unit in ((4, "cells"), (32, "pixels"), (0.25, "share")):
+        guided = applied(pack, model, reference, factor=factor, factor_unit=unit)
+        assert torch.equal(mix.sampled(guided), wanted)
+    for change, said in (
+        ({"factor": 4, "factor_unit": "pixels"}, "less than a cell"),
+        ({"factor": 2, "factor_unit": "share"}, "use a share above 0"),
+        ({"factor": 4, "factor_unit": "miles"}, "factor_unit is 'miles'"),
+        ({"space": "evil"}, "space is 'evil'"),
+    ):
+        with pytest.raises(pack.ilvr_latent.InputError, match=said):
+            applied(pack, model, reference, **change)

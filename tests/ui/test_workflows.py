@@ -49,7 +49,7 @@ def test_a_workflow_opens_and_runs(page: Any, server: tuple[str, Path], path: Pa
     assert bool(nodes) == (path.stem != "grid")  # ILVR Grid is ILVR Apply and sampler in one
     for shown, saved in nodes:
         assert shown.startswith("Matches steps ")
-        assert saved == 13
+        assert saved == 14
     if path.stem == "two-references":
         assert {shown.partition(" N = ")[0] for shown, _ in nodes} == {
             "Matches steps 1 to 21 of 30."
