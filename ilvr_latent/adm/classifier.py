@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import InputError
 from .classifier_network import ADMClassifier, ClassifierConfig, Pool
 from .detect import Shapes, verify
-from .weights import check_file, read_weights
+from .weights import check_file, check_finite, read_weights
 
 # guided-diffusion's script gives its classifiers of this width heads of 64 channels.
 PUBLISHED_WIDTH, PUBLISHED_HEAD_CHANNELS = 128, 64
@@ -72,6 +72,7 @@ def load_adm_classifier(
     path = Path(path).expanduser()
     check_file(path)
     tensors = read_weights(path).tensors
+    check_finite(tensors, path)
     config = detect_classifier(_shapes(tensors), flags)
     # Not in a host's inference mode: a guide takes gradients through these.
     with torch.inference_mode(False):

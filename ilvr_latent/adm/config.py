@@ -18,6 +18,9 @@ WITHOUT_EFFECT = frozenset(
     {"use_kl", "rescale_learned_sigmas", "use_checkpoint", "use_fp16", "dropout"}
 )
 
+# Far above any network that there is: a claim beyond it is none.
+LARGEST = 2**24
+
 
 @dataclass(frozen=True)
 class ADMConfig:
@@ -76,6 +79,7 @@ class ADMConfig:
     rescale_timesteps: bool = False
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         for name, allowed in (
             ("noise_schedule", get_args(NoiseSchedule)),
             ("prediction_type", get_args(PredictionType)),
@@ -93,6 +97,39 @@ class ADMConfig:
         for width in self.attention_widths:
             for upsample in (False, True):
                 self.heads(width, upsample=upsample)
+
+    def _check_kinds(self) -> None:
+        """Values come from files and command lines, which know no types.
+
+        Raises:
+            InputError: one is of another kind than its field, or no network could have it.
+        """
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            kind = str(field.type)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            fits = {
+                "int": whole and -1 <= value <= LARGEST,
+                "int | None": value is None or (whole and 1 <= value <= LARGEST),
+                "bool": isinstance(value, bool),
+                "tuple[float, ...]": _numbers(value, 0.0) and len(value) > 0,
+                "tuple[int, ...]": _numbers(value, -1),
+            }
+            if not fits.get(kind, isinstance(value, str)):
+                raise InputError(
+                    f"{field.name} is {str(value)[:40]!r}, which is no {kind} that a network has; "
+                    "correct the flag, or save the checkpoint again with save_adm."
+                )
+        if min(self.num_channels, self.num_res_blocks, self.image_channels, self.patch) < 1:
+            raise InputError(
+                f"num_channels is {self.num_channels}, num_res_blocks {self.num_res_blocks}, "
+                f"image_channels {self.image_channels} and patch {self.patch}; use at least 1."
+            )
+        if any(level not in range(len(self.channel_mult)) for level in self.attention_levels):
+            raise InputError(
+                f"attention_levels is {self.attention_levels}, but there are "
+                f"{len(self.channel_mult)} levels, from 0; use those."
+            )
 
     @property
     def block_out_channels(self) -> tuple[int, ...]:
@@ -165,8 +202,16 @@ class ADMConfig:
             return None
         try:
             return cls.from_dict(json.loads(metadata["ilvr_adm_config"]))
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise InputError(
                 f"The checkpoint's metadata 'ilvr_adm_config' cannot be read ({error}); "
                 "save the checkpoint again with save_adm."
             ) from error
+
+
+def _numbers(value: object, above: float) -> bool:
+    """Whether it is a tuple of finite numbers above a bound."""
+    return isinstance(value, tuple) and all(
+        isinstance(one, (int, float)) and not isinstance(one, bool) and above < one <= LARGEST
+        for one in value
+    )

@@ -98,6 +98,23 @@ def detect(shapes: Shapes, *, super_resolution: bool | None = None) -> Detected:
     )
 
 
+def check_size(config: ADMConfig, shapes: Shapes) -> None:
+    """Hold the size of a network against the tensors that there are, before it is built.
+
+    Raises:
+        InputError: it would have more residual blocks than the file has tensors.
+    """
+    blocks = len(config.channel_mult) * (2 * config.num_res_blocks + 1)
+    widest = config.num_channels * max(config.channel_mult, default=0)
+    numbers = max((max(shape, default=0) for shape in shapes.values()), default=0)
+    if blocks > len(shapes) or widest > numbers:
+        raise InputError(
+            f"The file's configuration is of {blocks} residual blocks of up to {widest:g} "
+            f"channels, but it has {len(shapes)} tensors of at most {numbers}; give the unchanged "
+            "file."
+        )
+
+
 def verify(shapes: Shapes, expected: Shapes) -> None:
     """Account for every key and shape of a file.
 
@@ -133,12 +150,17 @@ def _levels(shapes: Shapes) -> tuple[list[range], bool]:
     """Output blocks of each level, full resolution first, and whether ResBlocks resize."""
     count, ends, resblock_updown = 0, set[int](), False
     for key in shapes:
-        if match := re.match(r"output_blocks\.(\d+)\.(\d+)\.(.*)", key):
+        if match := re.match(r"output_blocks\.(\d{1,9})\.(\d{1,9})\.(.*)", key):
             block, position, rest = int(match[1]), int(match[2]), match[3]
             count = max(count, block + 1)
             if position >= 1 and rest.startswith(("in_layers.", "conv.")):
                 ends.add(block + 1)
                 resblock_updown |= rest.startswith("in_layers.")
+    if count > len(shapes):
+        raise InputError(
+            f"The names of the tensors claim {count} output blocks, but there are only "
+            f"{len(shapes)} tensors; give the unchanged file of a guided-diffusion (ADM) network."
+        )
     bounds = [0, *sorted(ends | {count})]
     runs = [range(first, last) for first, last in pairwise(bounds)]
     needed = [f"output_blocks.{run[-1]}.0.out_layers.3.weight" for run in runs]

@@ -15,9 +15,9 @@ from torch import Tensor
 from ..errors import InputError
 from . import cache, flags
 from .config import ADMConfig
-from .detect import Detected, Shapes, detect, verify
+from .detect import Detected, Shapes, check_size, detect, verify
 from .known import recognise
-from .weights import Weights, check_file, read_weights, write_weights
+from .weights import Weights, check_file, check_finite, read_weights, write_weights
 
 if TYPE_CHECKING:
     from .unet import ADM, ADMUNet
@@ -85,6 +85,7 @@ def load_adm(
     weights = read_weights(path) if cached is None else Weights(cached, {}, "safetensors")
     detected, config = _examine(weights, parsed)
     config = config or flags.resolve(detected, recognise(detected), parsed)
+    check_finite(weights.tensors, path)
     model = _network(weights.tensors, config, torch.device(device), dtype)
     # Only now is it certain that the file is worth a copy.
     if weights.file_format != "safetensors":
@@ -178,6 +179,7 @@ def _examine(weights: Weights, parsed: Mapping[str, Any]) -> tuple[Detected, ADM
     shapes = _shapes(weights.tensors)
     if config is not None:
         flags.agree(config, parsed)
+        check_size(config, shapes)
         verify(shapes, _guided_shapes(config))
         return Detected.of(config), config
     detected = detect(shapes, super_resolution=parsed.get("super_resolution"))

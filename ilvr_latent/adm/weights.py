@@ -21,8 +21,10 @@ from ..pictures.files import written_whole
 FileFormat = Literal["safetensors", "PyTorch", "PyTorch (before 1.6)"]
 
 # What training scripts put around a state dict; averaged weights are the better ones to sample.
-WRAPPERS = ("ema", "state_dict", "model")
-PARALLEL_PREFIX = "module."
+WRAPPERS = ("ema_model", "model_ema", "ema", "state_dict", "model")
+PREFIXES = ("_orig_mod.", "module.")
+# What hosts put before a diffusion model; an ADM network is told from others by this tensor.
+HOST_PREFIX, TELLING = "model.diffusion_model.", "middle_block.1.qkv.weight"
 DAMAGED = "download or copy it again"
 
 
@@ -77,6 +79,8 @@ def read_weights(path: Path) -> Weights:
         file_format = _sniff(path)
         if file_format == "safetensors":
             tensors, metadata = _read_safetensors(path)
+            for name, tensor in tensors.items():
+                _check_tensor(name, tensor, path)
             return Weights(_unprefixed(tensors), metadata, file_format)
         return Weights(_state_dict(_read_pytorch(path, file_format), path), {}, file_format)
     except OSError as error:
@@ -176,10 +180,51 @@ def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
     for name, value in loaded.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise InputError(
-                f"'{path}' holds {type(value).__name__} under {name!r}, where a tensor should be; "
-                f"give the state dict alone, or under one of {list(WRAPPERS)}."
+                f"'{path}' holds {type(value).__name__} under {_shown(name)}, where a tensor "
+                f"should be; give the state dict alone, or under one of {list(WRAPPERS)}."
             )
+        _check_tensor(name, value, path)
     return _unprefixed(dict(loaded))
+
+
+def _check_tensor(name: str, tensor: Tensor, path: Path) -> None:
+    """Refuse what is no plain weight, and what claims more numbers than the file holds.
+
+    Raises:
+        InputError: it is.
+    """
+    plain = tensor.layout is torch.strided and not tensor.is_quantized
+    if not (plain and tensor.device.type == "cpu" and tensor.is_floating_point()):
+        kind = "quantised" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
+        raise InputError(
+            f"'{path}' holds {_shown(name)} as {kind} {tensor.dtype} on {tensor.device}; give "
+            "plain floating-point weights."
+        )
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise InputError(
+            f"'{path}' holds {_shown(name)} of shape {tuple(tensor.shape)}, more numbers than the "
+            f"file has; {DAMAGED}."
+        )
+
+
+def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights with NaN or infinite values: every picture would be black.
+
+    Raises:
+        InputError: a tensor has one; by its name.
+    """
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise InputError(
+                f"'{path}' holds NaN or infinite values in {_shown(name)}; give the checkpoint of "
+                "an earlier step, or copy it again."
+            )
+
+
+def _shown(name: object, letters: int = 60) -> str:
+    """A name from a file, however long and whatever is in it."""
+    text = ascii(name)
+    return text if len(text) <= letters else f"{text[:letters]}...'"
 
 
 def _described(loaded: object) -> str:
@@ -187,7 +232,10 @@ def _described(loaded: object) -> str:
 
 
 def _unprefixed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Names without what DistributedDataParallel puts before each."""
-    if not all(name.startswith(PARALLEL_PREFIX) for name in tensors):
-        return tensors
-    return {name.removeprefix(PARALLEL_PREFIX): tensor for name, tensor in tensors.items()}
+    """Names without what DistributedDataParallel, torch.compile and hosts put before each."""
+    prefixes = [HOST_PREFIX] if HOST_PREFIX + TELLING in tensors else []
+    for _ in PREFIXES:
+        for prefix in (*PREFIXES, *prefixes):
+            if tensors and all(name.startswith(prefix) for name in tensors):
+                tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors

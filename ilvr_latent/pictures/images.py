@@ -19,6 +19,10 @@ from .files import written_whole
 
 Fit = Literal["crop", "pad", "stretch"]
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+# What is read: of the others that Pillow knows, some start programs (EPS) or decode slowly.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+# 100 megapixels: as 8-bit RGB 300 MB, and a few times that on the way.
+MOST_PIXELS = 100_000_000
 # Pillow's modes with more than eight bits a channel; converting them would clip, not scale.
 DEEP_MODES = ("I;16", "I;16B", "I;16L", "I", "F")
 
@@ -36,21 +40,54 @@ def read_image(path: Path | str) -> Image.Image:
         with warnings.catch_warnings():
             # Pillow warns of large pictures before it refuses huge ones; they are fine here.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
+            with Image.open(path, formats=FORMATS) as opened:
+                _check_size(opened, path)
                 opened.load()
-                image: Image.Image = ImageOps.exif_transpose(opened)
+                return as_rgb(opened)
     except FileNotFoundError:
         raise InputError(f"There is no file {str(path)!r}; check the path.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except InputError:
+        raise
+    # A damaged file can fail in any way at all, and none of them is a defect of ours.
+    except (Exception, Image.DecompressionBombError) as error:
+        reason = str(error) or type(error).__name__
         raise InputError(
-            f"{str(path)!r} cannot be read as a picture ({error}); save it again as PNG or JPEG."
+            f"{str(path)!r} cannot be read as a picture ({reason}); save it again as PNG or JPEG."
         ) from None
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Any opened picture as upright 8-bit RGB; see :func:`read_image`."""
+    image = _upright(image)
     if image.mode in DEEP_MODES:
         return _from_deep(image)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
+
+
+def _check_size(opened: Image.Image, path: Path | str) -> None:
+    """Before any pixel is decoded.
+
+    Raises:
+        InputError: there are too many.
+    """
+    width, height = opened.size
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"{str(path)!r} is {width}x{height} pixels; use a picture of at most "
+            f"{MOST_PIXELS // 1_000_000} megapixels."
+        )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF says; EXIF that cannot be read says nothing."""
+    try:
+        return ImageOps.exif_transpose(image)
+    # Metadata never decides whether pixels can be read, and it can be broken in any way.
+    except Exception:
+        return image
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
@@ -142,13 +179,22 @@ def _padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """RGB picture to (1, 3, H, W) in [-1, 1], fp32."""
-    pixels = torch.from_numpy(np.array(image.convert("RGB")))
+    """A picture, see :func:`as_rgb`, to (1, 3, H, W) in [-1, 1], fp32."""
+    pixels = torch.from_numpy(np.array(as_rgb(image)))
     return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def to_images(x: Tensor) -> list[Image.Image]:
-    """(B, 3 or 1, H, W) in [-1, 1] to RGB pictures; values outside are clamped."""
+    """(B, 3 or 1, H, W) in [-1, 1] to RGB pictures; values outside are clamped.
+
+    Raises:
+        InputError: there are NaN or infinite values.
+    """
+    if not bool(torch.isfinite(x).all()):
+        raise InputError(
+            "The sampled picture holds NaN or infinite values; use --dtype float32 (in Python, "
+            "dtype=torch.float32), or another model."
+        )
     if x.shape[1] == 1:
         x = x.expand(-1, 3, -1, -1)
     # Half is added and cut off, as torchvision's save_image and so the authors' code do.

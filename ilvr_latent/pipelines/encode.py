@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
-from ..pictures.images import Fit, fit_to, to_images, to_tensor
+from ..pictures.images import Fit, as_rgb, fit_to, to_images, to_tensor
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def _image_vae(pipe: Any) -> Any:
 
 def _fitted(image: Image.Image | Tensor, size: tuple[int, int], fit: Fit) -> Tensor:
     if isinstance(image, Image.Image):
-        return to_tensor(fit_to(image, size, fit))
+        return to_tensor(fit_to(as_rgb(image), size, fit))
     if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
         raise InputError(
             f"The picture is {image.dtype} of shape {tuple(image.shape)}; use a floating-point "

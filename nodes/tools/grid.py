@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...ilvr_latent.diffusion.noise import ReferenceNoise
+from ...ilvr_latent.errors import check_choice
 from ...ilvr_latent.guides.lowpass import Kernel
 from ...ilvr_latent.guides.reference import Space
 from ...ilvr_latent.pictures.axis import Axis, Reader, check_apart, number, one_of, parse_axis
@@ -215,6 +216,11 @@ def _varied(settings: dict[str, Any], down: Axis, across: Axis) -> Iterator[dict
 def _cell(
     model: ModelPatcher, reference: dict[str, Any], mask: Tensor | None, own: dict[str, Any]
 ) -> _Cell:
+    for name, options in (
+        ("sampler_name", comfy.samplers.KSampler.SAMPLERS),
+        ("scheduler", comfy.samplers.KSampler.SCHEDULERS),
+    ):
+        check_choice(name, own[name], options)
     of_apply = {name: own.pop(name) for name in (*OF_APPLY, *OPTIONAL_OF_APPLY) if name in own}
     applied = ILVRApply.execute(model, reference, mask=mask, **of_apply)
     return _Cell(applied.args[0], own)

@@ -1,0 +1,223 @@
+"""Files that mean harm, or are broken in a way that nobody thought of: refused in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import random
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from ilvr_latent import InputError, load_adm
+from ilvr_latent.pictures.images import as_rgb, read_image, to_images, to_tensor
+
+COUNT = 150
+
+
+def refused(read: Callable[[], object]) -> str:
+    """The one line of the refusal."""
+    with pytest.raises(InputError) as caught:
+        read()
+    text = str(caught.value)
+    assert "\n" not in text
+    assert len(text) <= 400
+    return text
+
+
+def test_a_picture_starts_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow would give an EPS to Ghostscript, whatever the file is called."""
+    started: list[object] = []
+    monkeypatch.setattr("subprocess.Popen", lambda *a, **_: started.append(a))
+    path = tmp_path / "x.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    assert "cannot be read as a picture" in refused(lambda: read_image(path))
+    assert started == []
+
+
+def test_a_picture_of_a_small_file_is_not_a_large_one(tmp_path: Path) -> None:
+    path = tmp_path / "wide.png"
+    Image.new("1", (40_000, 4_000)).save(path)
+    assert path.stat().st_size < 100_000
+    assert "40000x4000 pixels" in refused(lambda: read_image(path))
+
+
+def test_broken_metadata_does_not_hide_the_pixels(tmp_path: Path) -> None:
+    """An orientation of a type that it cannot have, and a rational cut short."""
+    path = tmp_path / "x.jpg"
+    for tag, kind in ((0x0112, 5), (0x0112, 12), (0x011A, 10)):
+        entry = struct.pack("<HHII", tag, kind, 1, 0xFFFF)
+        exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 1) + entry + b"\0\0\0\0"
+        Image.new("RGB", (8, 8), "red").save(path, exif=exif)
+        assert read_image(path).tobytes()[0] > 200
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16"])
+def test_a_picture_is_the_same_through_every_door(tmp_path: Path, mode: str) -> None:
+    image = Image.new("RGBA", (8, 6), (255, 0, 0, 0))
+    image.paste((0, 0, 255, 255), (0, 0, 4, 6))
+    if mode == "I;16":
+        image = Image.new("I;16", (8, 6), 30_000)
+    elif mode != "RGBA":
+        image = image.convert(mode)
+    path = tmp_path / "x.png"
+    image.save(path)
+    opened = Image.open(path)
+    assert torch.equal(to_tensor(opened), to_tensor(read_image(path)))
+    assert as_rgb(opened).tobytes() == read_image(path).tobytes()
+
+
+def test_what_is_not_finite_is_no_picture() -> None:
+    x = torch.zeros(1, 3, 4, 4)
+    x[0, 1, 2, 3] = torch.nan
+    assert "NaN" in refused(lambda: to_images(x))
+
+
+def test_weights_that_are_not_finite_are_named(
+    tiny_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    tensors = load_file(tiny_checkpoint())
+    tensors["out.2.weight"] = tensors["out.2.weight"].clone()
+    tensors["out.2.weight"][0, 0, 0, 0] = torch.inf
+    path = tmp_path / "inf.safetensors"
+    save_file(tensors, path, _metadata(tiny_checkpoint()))
+    assert "out.2.weight" in refused(lambda: load_adm(path))
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    raw = path.read_bytes()
+    header = json.loads(raw[8 : 8 + struct.unpack("<Q", raw[:8])[0]])
+    found: dict[str, str] = header["__metadata__"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "claim", [{"num_res_blocks": 1_000_000}, {"num_channels": 2**40}, {"channel_mult": [1] * 900}]
+)
+def test_a_claim_of_a_huge_network_is_refused_at_once(
+    tiny_checkpoint: Callable[..., Path], tmp_path: Path, claim: dict[str, object]
+) -> None:
+    metadata = {
+        name: json.dumps(json.loads(text) | claim) if text.startswith("{") else text
+        for name, text in _metadata(tiny_checkpoint()).items()
+    }
+    for name, value in claim.items():
+        if name in metadata:
+            metadata[name] = json.dumps(value)
+    path = tmp_path / "huge.safetensors"
+    save_file(load_file(tiny_checkpoint()), path, metadata)
+    started = time.process_time()
+    refused(lambda: load_adm(path))
+    assert time.process_time() - started < 5
+
+
+def test_names_that_claim_a_billion_blocks_are_refused(
+    tiny_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    for block in ("999999999", "9" * 5000):
+        tensors = dict(load_file(tiny_checkpoint()))
+        tensors[f"output_blocks.{block}.0.in_layers.0.weight"] = torch.ones(1)
+        path = tmp_path / "names.safetensors"
+        save_file(tensors, path)
+        refused(functools.partial(load_adm, path))
+
+
+@pytest.mark.parametrize("kind", ["stride 0", "sparse", "integer", "complex", "meta"])
+def test_tensors_that_are_no_plain_weights_are_refused(tmp_path: Path, kind: str) -> None:
+    tensor = {
+        "stride 0": torch.zeros(1).expand(1 << 14, 1 << 14),
+        "sparse": torch.eye(4).to_sparse(),
+        "integer": torch.ones(4, dtype=torch.int64),
+        "complex": torch.ones(4, dtype=torch.complex64),
+        "meta": torch.ones(4, device="meta"),
+    }[kind]
+    path = tmp_path / "x.pt"
+    torch.save({"time_embed.0.weight": tensor}, path)
+    said = refused(lambda: load_adm(path))
+    assert "time_embed.0.weight" in said or kind == "meta"
+
+
+def mutated(raw: bytes, generator: random.Random) -> bytes:
+    """Bytes changed, cut out or repeated."""
+    data = bytearray(raw)
+    for _ in range(generator.randint(1, 8)):
+        at = generator.randrange(len(data))
+        kind = generator.randrange(3)
+        if kind == 0:
+            data[at] = generator.randrange(256)
+        elif kind == 1:
+            del data[at : at + generator.randint(1, 64)]
+        else:
+            data[at:at] = data[at : at + generator.randint(1, 64)]
+        if not data:
+            data += b"x"
+    return bytes(data)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "bmp", "tiff"])
+def test_a_mutated_picture_is_read_or_refused(tmp_path: Path, suffix: str) -> None:
+    path, generator = tmp_path / f"x.{suffix}", random.Random(suffix)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.effect_noise((24, 16), 50).convert("RGB")
+    if suffix in ("gif", "bmp"):
+        image.save(path)
+    else:
+        image.save(path, exif=exif)
+    raw = path.read_bytes()
+    for _ in range(COUNT):
+        path.write_bytes(mutated(raw, generator))
+        try:
+            picture = read_image(path)
+        except InputError as error:
+            assert len(str(error)) <= 400
+            assert "\n" not in str(error)
+        else:
+            assert picture.mode == "RGB"
+
+
+def test_a_mutated_checkpoint_is_loaded_or_refused(
+    tiny_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    raw, generator = tiny_checkpoint().read_bytes(), random.Random(0)
+    length = 8 + struct.unpack("<Q", raw[:8])[0]
+    path = tmp_path / "x.safetensors"
+    for _ in range(COUNT // 5):
+        # The header is what can mean something else.
+        path.write_bytes(mutated(raw[:length], generator) + raw[length:])
+        try:
+            load_adm(path)
+        except InputError as error:
+            assert len(str(error)) <= 400
+            assert "\n" not in str(error)
+
+
+def test_the_config_of_a_file_has_the_right_kinds_of_values(
+    tiny_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    from ilvr_latent.adm.config import ADMConfig
+
+    config = ADMConfig.from_metadata(_metadata(tiny_checkpoint()))
+    assert config is not None
+    tensors = load_file(tiny_checkpoint())
+    path = tmp_path / "x.safetensors"
+    wrong: tuple[object, ...] = (None, "x", [], [1], {}, -1, 1e400, True, "9" * 400)
+    for field in dataclasses.fields(config):
+        for value in wrong:
+            changed = dataclasses.asdict(config) | {field.name: value}
+            metadata = {
+                name: json.dumps(changed) if text.startswith("{") else text
+                for name, text in _metadata(tiny_checkpoint()).items()
+            }
+            save_file(tensors, path, metadata)
+            try:
+                load_adm(path)
+            except InputError as error:
+                assert "\n" not in str(error)
