@@ -4,13 +4,13 @@ from .blocks import block_adain, block_statistics, tangent_split
 from .classifier import ClassifierGuidance
 from .clip import ClipGuidance, spherical_distance
 from .egsde import EGSDE
-from .energy import Energy
+from .energy import Energy, feature_energy
 from .ilvr import ILVR
 from .lowpass import LowPass, match
 from .min_norm import min_norm
 from .recorder import Recorder, Recording
 from .reference import Reference
-from .sddm import SDDM, feature_energy
+from .sddm import SDDM
 from .universal import UniversalGuidance
 from .weight import WeightSchedule
 from .window import Window

@@ -1,4 +1,7 @@
-"""Energies: a number for each picture, lower is better, that guides follow downhill."""
+"""Energies: a number for each picture, lower is better, that guides follow downhill.
+
+One of a kind is here: that of SDDM (arXiv 2308.02154), :func:`feature_energy`.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from ..diffusion.gradients import gradient, ordinary_weights
+from ..diffusion.gradients import gradient, ordinary, ordinary_weights
 from ..diffusion.guide import Run
 from ..diffusion.schedule import Step
 from ..errors import InputError
+from .blocks import ReferenceStatistics, block_adain
+from .reference import Reference
 
 
 class Energy(Protocol):
@@ -128,3 +133,57 @@ def _check(value: Tensor, batch: int) -> Tensor:
 
 def _name(energy: object) -> str:
     return getattr(energy, "__name__", type(energy).__name__)
+
+
+class FeatureEnergy:
+    """sum (F(x_t) - R(F(x_t); F(y_0)))^2: how far features are from the reference's statistics.
+
+    Args:
+        features: F, (B, C, H, W) to (B, C', h, w).
+        reference: y_0, (B, C, H, W).
+        blocks: n, of the features.
+    """
+
+    def __init__(
+        self, features: Callable[[Tensor], Tensor], reference: Tensor, blocks: int
+    ) -> None:
+        self.features, self.reference, self.blocks = features, reference, blocks
+        self._statistics = ReferenceStatistics(self._of_reference, blocks)
+
+    def begin(self, run: Run) -> FeatureEnergy:
+        """With the reference as the run holds pictures.
+
+        Raises:
+            InputError: it does not fit the run.
+        """
+        y_0, _ = Reference(self.reference, 1.0).placed(run)
+        return FeatureEnergy(self.features, y_0, self.blocks)
+
+    def __call__(self, x: Tensor, step: Step | None = None) -> Tensor:
+        """(B,).
+
+        Raises:
+            InputError: the features do not divide into blocks.
+        """
+        mean, std = self._statistics(x)
+        features = through(self.features, x)
+        # The gradient goes through the target too.
+        target = block_adain(features, mean, std, self.blocks)
+        return (features - target).square().flatten(1).sum(1)
+
+    def _of_reference(self, x: Tensor) -> Tensor:
+        return through(self.features, ordinary(self.reference).to(x))
+
+
+def feature_energy(
+    features: Callable[[Tensor], Tensor], reference: Tensor, *, blocks: int
+) -> FeatureEnergy:
+    """The energy of SDDM, for its ``energies``.
+
+    Args:
+        features: F, a network or any function, (B, C, H, W) to (B, C', h, w); the paper has the
+            first layer of VGG.
+        reference: y_0, (B, C, H, W), as SDDM is given it.
+        blocks: n, which must divide h and w.
+    """
+    return FeatureEnergy(features, reference, blocks)

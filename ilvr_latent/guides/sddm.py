@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ from .blocks import (
     tangent_split,
     unblocked,
 )
-from .energy import AnyEnergy, Energy, energy_in, slope, through
+from .energy import AnyEnergy, Energy, energy_in, slope
 from .ilvr import spans
 from .min_norm import min_norm
 from .reference import Reference
@@ -59,7 +59,7 @@ class SDDM:
         reference: (B, C, H, W) in [-1, 1], or a latent; B = 1, or a divisor of the sample's batch.
         blocks: n, along each side; a size that it does not divide is refused.
         energies: each a function of (x, step) or of x to (B,), lower is better, x the state with
-            alpha^2 + sigma^2 = 1; :func:`feature_energy` is the paper's.
+            alpha^2 + sigma^2 = 1; :func:`.energy.feature_energy` is the paper's.
         weight: of the energies; 0 is without them.
         range_t: steps at the end that are the sampler's own (the authors count respaced steps and
             have 50 of 100); 0 leaves the last.
@@ -263,57 +263,3 @@ def _norm(v: Tensor) -> Tensor:
     """Of each image and channel."""
     norm: Tensor = torch.linalg.vector_norm(v, dim=(-2, -1), keepdim=True)
     return norm
-
-
-class FeatureEnergy:
-    """sum (F(x_t) - R(F(x_t); F(y_0)))^2: how far features are from the reference's statistics.
-
-    Args:
-        features: F, (B, C, H, W) to (B, C', h, w).
-        reference: y_0, (B, C, H, W).
-        blocks: n, of the features.
-    """
-
-    def __init__(
-        self, features: Callable[[Tensor], Tensor], reference: Tensor, blocks: int
-    ) -> None:
-        self.features, self.reference, self.blocks = features, reference, blocks
-        self._statistics = ReferenceStatistics(self._of_reference, blocks)
-
-    def begin(self, run: Run) -> FeatureEnergy:
-        """With the reference as the run holds pictures.
-
-        Raises:
-            InputError: it does not fit the run.
-        """
-        y_0, _ = Reference(self.reference, 1.0).placed(run)
-        return FeatureEnergy(self.features, y_0, self.blocks)
-
-    def __call__(self, x: Tensor, step: Step | None = None) -> Tensor:
-        """(B,).
-
-        Raises:
-            InputError: the features do not divide into blocks.
-        """
-        mean, std = self._statistics(x)
-        features = through(self.features, x)
-        # The gradient goes through the target too.
-        target = block_adain(features, mean, std, self.blocks)
-        return (features - target).square().flatten(1).sum(1)
-
-    def _of_reference(self, x: Tensor) -> Tensor:
-        return through(self.features, ordinary(self.reference).to(x))
-
-
-def feature_energy(
-    features: Callable[[Tensor], Tensor], reference: Tensor, *, blocks: int
-) -> FeatureEnergy:
-    """The energy of SDDM, for its ``energies``.
-
-    Args:
-        features: F, a network or any function, (B, C, H, W) to (B, C', h, w); the paper has the
-            first layer of VGG.
-        reference: y_0, (B, C, H, W), as SDDM is given it.
-        blocks: n, which must divide h and w.
-    """
-    return FeatureEnergy(features, reference, blocks)
