@@ -123,6 +123,17 @@ def test_other_guides_read_nothing_back(
     assert out.isfinite().all()
 
 
+@pytest.mark.parametrize("method", [SDDM, EGSDE])
+def test_other_guides_stay_on_the_networks_device(
+    exact: Exact, some_pictures: Callable[..., Tensor], method: type
+) -> None:
+    model = exact(torch.zeros(2, 3, 16, 16, device="meta"))
+    own: dict[str, Any] = {"blocks": 4} if method is SDDM else {"factor": 4}
+    guide = method(some_pictures(1, seed=9), **own)
+    out = sample_with(model, guide, shape=SHAPE, steps=STEPS, noise=Recorded(None))
+    assert out.device.type == "meta"
+
+
 def test_the_test_would_notice() -> None:
     with no_reading() as mode, pytest.raises(AssertionError, match="waits"):
         mode.armed = True
