@@ -66,7 +66,8 @@ def energy_in(energy: AnyEnergy, run: Run, y_0: Tensor) -> Energy:
     placed: Any = energy.begin(run) if isinstance(energy, PlacedEnergy) else energy
     of_run: Energy = placed
     try:
-        inspect.signature(placed).bind(y_0, None)
+        # Calling a module says nothing of what it takes.
+        inspect.signature(getattr(placed, "forward", placed)).bind(y_0, None)
     except TypeError:
 
         def of_run(x: Tensor, step: Step) -> Tensor:

@@ -83,6 +83,22 @@ def test_a_weight_of_0_is_no_energy(exact: Exact, y_0: Tensor) -> None:
     assert not torch.equal(weighed, alone)
 
 
+class Rough(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return rough(x)
+
+
+def test_an_energy_takes_the_state_and_may_take_the_step(exact: Exact, y_0: Tensor) -> None:
+    def of_level(x: Tensor, step: Step) -> Tensor:
+        assert 0 < step.a_bar < 1
+        return rough(x)
+
+    energies: tuple[AnyEnergy, ...] = (rough, of_level, Rough())
+    outs = [run_with(exact(), SDDM(y_0, blocks=4, energies=[energy])) for energy in energies]
+    assert torch.equal(outs[0], outs[1])
+    assert torch.equal(outs[0], outs[2])
+
+
 def test_an_energy_that_is_flat_along_the_sphere_changes_nothing(exact: Exact, y_0: Tensor) -> None:
     def no_slope(x: Tensor) -> Tensor:
         return 0 * x.flatten(1).sum(1)
