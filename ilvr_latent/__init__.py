@@ -25,7 +25,9 @@ from .diffusion import (
 from .embedded import load_embedded
 from .errors import InputError
 from .guides import (
+    EGSDE,
     ILVR,
+    SDDM,
     LowPass,
     Recorder,
     Recording,
@@ -40,9 +42,11 @@ from .sampling import sample
 __version__ = "0.1.0"
 
 __all__ = [
+    "EGSDE",
     "ILVR",
     "RECIPES",
     "SAMPLERS",
+    "SDDM",
     "ADMConfig",
     "Guide",
     "GuideRun",

@@ -5,8 +5,10 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .examples import install_examples
+from .guides.egsde import ILVREGSDE
 from .guides.ilvr import ILVRApply
 from .guides.resample import ILVRResample
+from .guides.sddm import ILVRBlockStatistics
 from .models.adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
 from .models.adm_sampling import ILVRADMSampler, ILVRADMSchedule
 from .models.demo import ILVRLoadDemo
@@ -36,4 +38,6 @@ class ILVRExtension(ComfyExtension):
             ILVRADMSampler,
             ILVRADMSchedule,
             ILVRResample,
+            ILVRBlockStatistics,
+            ILVREGSDE,
         ]

@@ -1,19 +1,27 @@
 """Methods of guidance: one paper, one file."""
 
+from .blocks import block_adain, block_statistics, tangent_split
 from .classifier import ClassifierGuidance
 from .clip import ClipGuidance, spherical_distance
+from .egsde import EGSDE
+from .energy import Energy, feature_energy
 from .ilvr import ILVR
 from .lowpass import LowPass, match
+from .min_norm import min_norm
 from .recorder import Recorder, Recording
 from .reference import Reference
+from .sddm import SDDM
 from .universal import UniversalGuidance
 from .weight import WeightSchedule
 from .window import Window
 
 __all__ = [
+    "EGSDE",
     "ILVR",
+    "SDDM",
     "ClassifierGuidance",
     "ClipGuidance",
+    "Energy",
     "LowPass",
     "Recorder",
     "Recording",
@@ -21,6 +29,11 @@ __all__ = [
     "UniversalGuidance",
     "WeightSchedule",
     "Window",
+    "block_adain",
+    "block_statistics",
+    "feature_energy",
     "match",
+    "min_norm",
     "spherical_distance",
+    "tangent_split",
 ]

@@ -21,14 +21,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from torch import Tensor
 
 from ..diffusion.guide import GuideRun, Run
 from ..diffusion.noise import HeldNoise, ReferenceNoise
 from ..diffusion.schedule import Step
-from ..errors import InputError
-from .lowpass import LowPass, merge
+from ..errors import InputError, check_choice
+from .lowpass import LowPass, MergeRule, merge
 from .reference import Reference, Space
 from .weight import weight_at
 from .window import Window
@@ -47,6 +48,9 @@ class ILVR:
             mask; where they do not, they act side by side.
         space: of all references, in place of their own.
         reference_noise: of all references, in place of their own.
+        merge: ``average``, or ``min_norm``: in place of the average, each image and channel goes
+            by the shortest change in the hull of what its references ask for, as SDDM merges
+            directions (arXiv 2308.02154): what they agree on, and against none of them.
 
     Raises:
         InputError: no reference, or an unknown setting.
@@ -58,7 +62,10 @@ class ILVR:
         *,
         space: Space | None = None,
         reference_noise: ReferenceNoise | None = None,
+        merge: MergeRule = "average",
     ) -> None:
+        check_choice("merge of references", merge, get_args(MergeRule))
+        self.merge: MergeRule = merge
         given = (references,) if isinstance(references, Reference) else tuple(references)
         if not given:
             raise InputError("There is no reference; give at least one.")
@@ -81,7 +88,7 @@ class ILVR:
 
     def run(self, placed: Sequence[Placed], run: Run) -> ILVRRun:
         """One run with the references that match something."""
-        return ILVRRun(placed, run)
+        return ILVRRun(placed, run, self.merge)
 
 
 class Placed:
@@ -186,10 +193,11 @@ class ILVRRun(GuideRun):
     Args:
         placed: the references that match something.
         run: where they are placed.
+        rule: how references that overlap are merged.
     """
 
-    def __init__(self, placed: Sequence[Placed], run: Run) -> None:
-        self._run, self._placed = run, placed
+    def __init__(self, placed: Sequence[Placed], run: Run, rule: MergeRule = "average") -> None:
+        self._run, self._placed, self._rule = run, placed, rule
         shown = "state" in run.hooks
         self._in_state = [one for one in placed if shown and one.reference.space == "state"]
         self._in_prediction = [one for one in placed if one.reference.space == "prediction"]
@@ -208,10 +216,10 @@ class ILVRRun(GuideRun):
         return frozenset(of_state | ({"prediction"} if self._in_prediction else set()))
 
     def merged(self, other: GuideRun) -> GuideRun | None:
-        """The references of both, averaged where they overlap."""
-        if type(other) is not type(self):
+        """The references of both, merged where they overlap."""
+        if type(other) is not type(self) or other._rule != self._rule:
             return None
-        return type(self)([*self._placed, *other._placed], self._run)
+        return type(self)([*self._placed, *other._placed], self._run, self._rule)
 
     def state(self, x_t: Tensor, step: Step) -> Tensor:
         """Eq. 8, each reference noised to the level of the state."""
@@ -221,7 +229,7 @@ class ILVRRun(GuideRun):
                 held = self._noise[one.noise]
                 eps = held(step.index - 1, x_t.shape, step.gone_back).to(x_t.device)
                 targets.append(one.noised(weight, self.level(step), eps))
-        return merge(x_t, targets)
+        return merge(x_t, targets, self._rule)
 
     def level(self, step: Step) -> Step:
         """The noise level that a reference is given to match the state before ``step``."""
@@ -230,12 +238,12 @@ class ILVRRun(GuideRun):
     def prediction(self, x_0: Tensor, x_t: Tensor, step: Step) -> Tensor:
         """x_0 + w phi(y_0 - x_0)."""
         weighted = ((one, one.weight_of_prediction(step)) for one in self._in_prediction)
-        return merge(x_0, [one.clean(weight) for one, weight in weighted if weight])
+        return merge(x_0, [one.clean(weight) for one, weight in weighted if weight], self._rule)
 
     def end(self, x_0: Tensor) -> Tensor:
         """The last of eq. 8: the finished picture with the clean reference."""
         weighted = ((one, one.weight_at_end) for one in self._in_state)
-        return merge(x_0, [one.clean(weight) for one, weight in weighted if weight])
+        return merge(x_0, [one.clean(weight) for one, weight in weighted if weight], self._rule)
 
 
 def _matched(placed: Iterable[Placed], kind: ReferenceNoise) -> set[int]:

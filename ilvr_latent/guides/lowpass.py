@@ -24,7 +24,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .min_norm import min_norm
 
+MergeRule = Literal["average", "min_norm"]
 Kernel = Literal["cubic", "lanczos2", "lanczos3", "linear", "box", "spectral"]
 
 
@@ -221,12 +223,17 @@ def match(x: Tensor, y: Tensor, lowpass: LowPass, weight: float | Tensor = 1.0) 
     return lowpass.added(x_wide, y.to(dtype) - x_wide, weight).to(x.dtype)
 
 
-def merge(x: Tensor, targets: Sequence[tuple[LowPass, float | Tensor, Tensor]]) -> Tensor:
+def merge(
+    x: Tensor,
+    targets: Sequence[tuple[LowPass, float | Tensor, Tensor]],
+    rule: MergeRule = "average",
+) -> Tensor:
     """x + sum_r w_r phi_r(y_r - x), the weights scaled down where they sum to more than one.
 
     Args:
         x: (..., H, W).
         targets: phi, weight (a number, or a mask that broadcasts to x) and y of each reference.
+        rule: ``min_norm`` shares out the weight of a place by :func:`.min_norm.min_norm`.
 
     Returns:
         x's shape and dtype; x itself where there is no target.
@@ -234,9 +241,30 @@ def merge(x: Tensor, targets: Sequence[tuple[LowPass, float | Tensor, Tensor]]) 
     if not targets:
         return x
     x_wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    apart = [(phi, weight, y.to(x_wide) - x_wide) for phi, weight, y in targets]
     total: float | Tensor = sum(weight for _, weight, _ in targets)
     excess = total.clamp(min=1.0) if isinstance(total, Tensor) else max(total, 1.0)
+    weights = [weight / excess for _, weight, _ in targets]
+    if rule == "min_norm" and len(targets) > 1:
+        weights = _by_min_norm(apart, total / excess)
     refined = x_wide
-    for lowpass, weight, y in targets:
-        refined = lowpass.added(refined, y.to(x_wide) - x_wide, weight / excess)
+    for (phi, _, d), weight in zip(apart, weights, strict=True):
+        refined = phi.added(refined, d, weight)
     return refined.to(x.dtype)
+
+
+def _by_min_norm(
+    apart: Sequence[tuple[LowPass, float | Tensor, Tensor]], total: float | Tensor
+) -> list[float | Tensor]:
+    """The weight of each place, shared out by the hull of the changes in each image and channel."""
+    changes = [(weight * phi(d)).flatten(-2) for phi, weight, d in apart]
+    _, shares = min_norm(torch.stack(changes, -2))
+    # Where only a reference without a share acts, it acts alone.
+    shares = shares.clamp(min=torch.finfo(shares.dtype).eps)
+    weighted = [
+        w * share[..., None, None]
+        for (_, w, _), share in zip(apart, shares.unbind(-1), strict=True)
+    ]
+    whole = sum(weighted[1:], weighted[0])
+    whole = whole.clamp(min=torch.finfo(whole.dtype).tiny)
+    return [total * weight / whole for weight in weighted]

@@ -10,7 +10,19 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ilvr_latent import RecordedNoise, Reference, WeightSchedule, Window, sample
+from ilvr_latent import (
+    EGSDE,
+    SDDM,
+    RecordedNoise,
+    Reference,
+    WeightSchedule,
+    Window,
+    sample,
+    sample_with,
+)
+from ilvr_latent.diffusion.guide import Guide
+from ilvr_latent.guides import feature_energy
+from ilvr_latent.guides.energy import AnyEnergy
 
 if TYPE_CHECKING:
     from tests.conftest import MixtureDenoiser
@@ -83,6 +95,43 @@ def test_no_value_is_read_back_while_sampling(
         mode.armed = False
     assert len(model.seen) == STEPS
     assert out.isfinite().all()
+
+
+def other_guides(pictures: Callable[..., Tensor]) -> list[Guide]:
+    y_0 = pictures(1, seed=9)
+
+    def features(x: Tensor, t: Tensor | None = None) -> Tensor:
+        return x.sin()
+
+    energy = feature_energy(features, y_0, blocks=4)
+    energies: list[AnyEnergy] = [energy, lambda x: x.diff(dim=-1).square().flatten(1).sum(1)]
+    return [
+        SDDM(y_0, blocks=4, energies=energies, project_start=True),
+        SDDM(y_0, blocks=4, energies=energies[:1], per_block=True, repeats=2),
+        EGSDE(y_0, features=features, factor=4),
+    ]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_other_guides_read_nothing_back(
+    exact: Exact, some_pictures: Callable[..., Tensor], number: int
+) -> None:
+    model, guide = exact(), other_guides(some_pictures)[number]
+    with no_reading() as mode:
+        out = sample_with(model, guide, shape=SHAPE, steps=STEPS, noise=Recorded(mode))
+        mode.armed = False
+    assert out.isfinite().all()
+
+
+@pytest.mark.parametrize("method", [SDDM, EGSDE])
+def test_other_guides_stay_on_the_networks_device(
+    exact: Exact, some_pictures: Callable[..., Tensor], method: type
+) -> None:
+    model = exact(torch.zeros(2, 3, 16, 16, device="meta"))
+    own: dict[str, Any] = {"blocks": 4} if method is SDDM else {"factor": 4}
+    guide = method(some_pictures(1, seed=9), **own)
+    out = sample_with(model, guide, shape=SHAPE, steps=STEPS, noise=Recorded(None))
+    assert out.device.type == "meta"
 
 
 def test_the_test_would_notice() -> None:
