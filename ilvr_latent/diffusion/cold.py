@@ -73,15 +73,65 @@ def cold_step(x_s: Tensor, x_0: Tensor, s: int, degrade: Degrade, algorithm: Alg
     return less_degraded if algorithm == 1 else x_s - degrade(x_0, s) + less_degraded
 
 
-class GaussianDegradation:
-    """x_s = sqrt(a_s) x_0 + sqrt(1 - a_s) z, with which a denoiser is a restoration.
+class GaussianNoise:
+    """D(x_0, s) = sqrt(a_s) x_0 + sqrt(1 - a_s) z.
 
-    z is what the last restoration left of the state, so one object serves one run at a time.
+    z is what the last clean estimate left of its state, so one object serves one run at a time.
+
+    Args:
+        a_bars: a_s for s = 1 .. S, falling from below 1.
+        fixed_noise: z throughout instead, usually x_S.
+
+    Raises:
+        InputError: the a_bars do not fall, or are outside [0, 1).
+    """
+
+    def __init__(
+        self, a_bars: Sequence[float] | Tensor, *, fixed_noise: Tensor | None = None
+    ) -> None:
+        levels = [float(a_bar) for a_bar in a_bars]
+        if (
+            not levels
+            or levels != sorted(levels, reverse=True)
+            or not 0 <= levels[-1] <= levels[0] < 1
+        ):
+            raise InputError(
+                f"The a_bars are {levels}; give falling numbers below 1, the least noisy first."
+            )
+        self._a_bars, self._z = levels, fixed_noise
+        self._fixed = fixed_noise is not None
+
+    def imply(self, x_s: Tensor, x_0: Tensor, s: int) -> None:
+        """Take what a clean estimate leaves of a state for z, unless that is fixed."""
+        if not self._fixed:
+            a = self._a_bars[s - 1]
+            self._z = (x_s - math.sqrt(a) * x_0) / math.sqrt(1 - a)
+
+    def degrade(self, x_0: Tensor, s: int) -> Tensor:
+        """D(x_0, s).
+
+        Raises:
+            InputError: there is no such level, or nothing was restored yet and there is no noise.
+        """
+        _check_level(s, len(self._a_bars))
+        if s == 0:
+            return x_0
+        if self._z is None:
+            raise InputError(
+                "There is no noise to degrade with before the first restoration; "
+                "restore a state, or give fixed_noise."
+            )
+        a = self._a_bars[s - 1]
+        return math.sqrt(a) * x_0 + math.sqrt(1 - a) * self._z
+
+
+class GaussianDegradation(GaussianNoise):
+    """Gaussian noise, with which a denoiser is a restoration.
 
     Args:
         a_bars: a_s for s = 1 .. S, falling from below 1.
         denoise: (x_s, s) to the clean estimate.
-        fixed_noise: z throughout instead, usually x_S.
+        fixed_noise: z throughout, usually x_S; by default what each restoration leaves.
 
     Raises:
         InputError: the a_bars do not fall, or are outside [0, 1).
@@ -94,41 +144,14 @@ class GaussianDegradation:
         *,
         fixed_noise: Tensor | None = None,
     ) -> None:
-        levels = [float(a_bar) for a_bar in a_bars]
-        if (
-            not levels
-            or levels != sorted(levels, reverse=True)
-            or not 0 <= levels[-1] <= levels[0] < 1
-        ):
-            raise InputError(
-                f"The a_bars are {levels}; give falling numbers below 1, the least noisy first."
-            )
-        self._a_bars, self._denoise, self._z = levels, denoise, fixed_noise
-        self._fixed = fixed_noise is not None
+        super().__init__(a_bars, fixed_noise=fixed_noise)
+        self._denoise = denoise
 
     def restore(self, x_s: Tensor, s: int) -> Tensor:
         """R(x_s, s): the clean estimate; the rest of the state is remembered as noise."""
         x_0 = self._denoise(x_s, s)
-        if not self._fixed:
-            a = self._a_bars[s - 1]
-            self._z = (x_s - math.sqrt(a) * x_0) / math.sqrt(1 - a)
+        self.imply(x_s, x_0, s)
         return x_0
-
-    def degrade(self, x_0: Tensor, s: int) -> Tensor:
-        """D(x_0, s).
-
-        Raises:
-            InputError: nothing was restored yet, so there is no noise to give back.
-        """
-        if s == 0:
-            return x_0
-        if self._z is None:
-            raise InputError(
-                "There is no noise to degrade with before the first restoration; "
-                "restore a state, or give fixed_noise."
-            )
-        a = self._a_bars[s - 1]
-        return math.sqrt(a) * x_0 + math.sqrt(1 - a) * self._z
 
 
 class BlurDegradation:

@@ -42,16 +42,12 @@ class GuidedNetwork:
             t: its timestep where it lies between two of them; ``None``: the step's own.
         """
         x_t = self._guide.state(x, step)
-        return x_t, self.clean(x_t, step, a_bar, t)
-
-    def clean(self, x_t: Tensor, step: Step, a_bar: float, t: float | None = None) -> Tensor:
-        """The clean estimate of a state that the guide has seen; see :meth:`__call__`."""
 
         def denoise(x_t: Tensor) -> Tensor:
             return self._x_0(x_t, a_bar, step.t if t is None else t)
 
         x_0 = self._guide.denoise(denoise, x_t, step)
-        return self._guide.prediction(x_0, x_t, step)
+        return x_t, self._guide.prediction(x_0, x_t, step)
 
     def _x_0(self, x_t: Tensor, a_bar: float, t: float) -> Tensor:
         config = self._model.config

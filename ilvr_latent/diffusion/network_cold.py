@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .. import defaults
 from ..errors import check_choice
-from .cold import Algorithm, GaussianDegradation, cold_step
+from .cold import Algorithm, GaussianNoise, cold_step
 from .denoiser import Denoiser
 from .guide import HOOKS, Guide, Run, begun
 from .guided import GuidedNetwork, first_state
@@ -65,21 +65,13 @@ def sample_cold(
     run = Run(schedule, tuple(shape), model.device, noise, COLD_HOOKS)
     guided = begun(guide, run)
     network = GuidedNetwork(model, guided, class_labels, clip_denoised)
-    levels = len(schedule)
-
-    def denoise(x_t: Tensor, s: int) -> Tensor:
-        index = levels - s
-        return network.clean(x_t, schedule.steps[index], schedule.a_bar[index])
-
     x = first_state(noise, shape, model.device)
-    degradation = GaussianDegradation(
-        schedule.a_bar[::-1], denoise, fixed_noise=x if fixed_noise else None
-    )
-    for step in schedule.steps:
-        s = levels - step.index
-        x_t = guided.state(x, step)
-        x_0 = degradation.restore(x_t, s)
-        x = cold_step(x_t, x_0, s, degradation.degrade, algorithm)
+    gaussian = GaussianNoise(schedule.a_bar[::-1], fixed_noise=x if fixed_noise else None)
+    for step, a_bar in zip(schedule.steps, schedule.a_bar, strict=True):
+        s = len(schedule) - step.index
+        x_t, x_0 = network(x, step, a_bar)
+        gaussian.imply(x_t, x_0, s)
+        x = cold_step(x_t, x_0, s, gaussian.degrade, algorithm)
         if callback is not None:
             callback(step, x)
     return guided.end(x)
