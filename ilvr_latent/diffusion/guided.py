@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .denoiser import Denoiser
-from .guide import GuideRun
+from .guide import Denoise, GuideRun
 from .noise import NoiseSource
 from .reverse import predicted_x_0
 from .schedule import Step
@@ -43,10 +43,10 @@ class GuidedNetwork:
         """
         x_t = self._guide.state(x, step)
 
-        def denoise(x_t: Tensor) -> Tensor:
+        def unclipped(x_t: Tensor) -> Tensor:
             return self._x_0(x_t, a_bar, step.t if t is None else t)
 
-        x_0 = self._guide.denoise(denoise, x_t, step)
+        x_0 = self._guide.denoise(Denoise(unclipped, self._clip), x_t, step)
         return x_t, self._guide.prediction(x_0, x_t, step)
 
     def _x_0(self, x_t: Tensor, a_bar: float, t: float) -> Tensor:
@@ -56,8 +56,7 @@ class GuidedNetwork:
         output = self._model(x_t, time, self._labels)
         if config.learn_sigma:
             output, _ = output.chunk(2, dim=1)
-        x_0 = predicted_x_0(output, x_t, a_bar, config.prediction_type)
-        return x_0.clamp(-1, 1) if self._clip else x_0
+        return predicted_x_0(output, x_t, a_bar, config.prediction_type)
 
 
 def first_state(noise: NoiseSource, shape: Sequence[int], device: torch.device) -> Tensor:

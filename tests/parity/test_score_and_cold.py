@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from ilvr_latent.diffusion import BlurDegradation, annealed_langevin, cold_sample, sample_pc
 from tests.gaussians import Gaussians, Replayed
+from tests.parity.goldens import golden
 
-FOLDER = Path(__file__).parent.parent / "fixtures" / "guidance"
 DTYPES = [(torch.float32, 1e-4), (torch.float64, 1e-12)]
 
 
 def read(name: str, dtype: torch.dtype) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    with np.load(FOLDER / f"{name}.npz") as file:
-        arrays = {
-            key: torch.from_numpy(file[key]).to(torch.float64 if "expected" in key else dtype)
-            for key in file.files
-            if key != "meta"
-        }
-        return json.loads(str(file["meta"])), arrays
+    run = golden(name)
+    wanted = {key: torch.float64 if "expected" in key else dtype for key in run.arrays}
+    return run.meta, {key: run[key].to(wanted[key]) for key in run.arrays}
 
 
 def network(golden: Mapping[str, Tensor]) -> Gaussians:
