@@ -10,6 +10,11 @@ from .guides.resample import ILVRResample
 from .models.adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
 from .models.adm_sampling import ILVRADMSampler, ILVRADMSchedule
 from .models.demo import ILVRLoadDemo
+from .models.score_samplers import (
+    ILVRColdSampler,
+    ILVRPredictorCorrectorSampler,
+    ILVRProbabilityFlowSampler,
+)
 from .tools.grid import ILVRGrid
 from .tools.reference import ILVRLowPassPreview, ILVRReferenceEncode
 from .tools.report import ILVRRecord, ILVRReport
@@ -36,4 +41,7 @@ class ILVRExtension(ComfyExtension):
             ILVRADMSampler,
             ILVRADMSchedule,
             ILVRResample,
+            ILVRPredictorCorrectorSampler,
+            ILVRProbabilityFlowSampler,
+            ILVRColdSampler,
         ]
