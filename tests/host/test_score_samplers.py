@@ -168,15 +168,18 @@ def test_the_flow_is_what_many_steps_of_euler_come_to(pack: ModuleType) -> None:
         assert float((quick - exact).abs().max()) < 0.1
 
 
-@pytest.mark.parametrize("form", ["eps", "v"])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_picture_is_turned_into_noise_and_back(pack: ModuleType, form: str) -> None:
     import mixture
 
     model, picture = mixture.mixture(form), mixture.draw(4) / 0.8
     chosen, sigmas = sampler(pack, "ILVRProbabilityFlowSampler"), levels(model, 20)
+    # The host cannot hand on pure noise of a flow model between two nodes.
+    sigmas = sigmas[1:] if form == "flow" else sigmas
     silent = torch.zeros_like(picture)
     encoded = drawn(model, chosen, sigmas.flip(0), latent=picture, noise=silent)
-    spread = 0.8 * encoded.std() / sigmas[0]
+    of_latent = 1 - sigmas[0] if form == "flow" else 1.0
+    spread = 0.8 * encoded.std() * of_latent / sigmas[0]
     assert float(spread) == pytest.approx(1, abs=0.15)
     back = drawn(model, chosen, sigmas, latent=encoded, noise=silent)
     torch.testing.assert_close(back, picture, atol=0.05, rtol=0)
