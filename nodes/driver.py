@@ -193,8 +193,7 @@ class _GuidedSampling:
             device=noise.device,
             noise=SeededNoise(rows.seeds, noise.device),
             hooks=_hooks(function, schedule.model_sampling),
-            keeps_state=getattr(function, "__name__", "")
-            not in DROP_THE_STATE | SLOPE_AT_A_TRIAL_STATE,
+            keeps_state=_keeps_state(function),
             inpainting_area=denoise_mask,
             reference_noise=defaults.NOISE_OF_OTHER_SAMPLERS,
             cell=pixels_to_a_cell(guider.inner_model.latent_format),
@@ -220,6 +219,13 @@ class _GuidedSampling:
             sampler.sample, sampler, executor.wrappers, executor.idx + 1
         )
         return _end(guidance, run, inner.execute(guider, *rest, **kwargs))
+
+
+def _keeps_state(function: Any) -> bool:
+    """Whether a sampler goes on with the state that it gave to the network."""
+    name = getattr(function, "__name__", "")
+    drops = getattr(function, "drops_the_state", False)
+    return not drops and name not in DROP_THE_STATE | SLOPE_AT_A_TRIAL_STATE
 
 
 def _hooks(function: Any, model_sampling: Any) -> frozenset[str]:

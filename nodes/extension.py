@@ -12,6 +12,11 @@ from .guides.sddm import ILVRBlockStatistics
 from .models.adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
 from .models.adm_sampling import ILVRADMSampler, ILVRADMSchedule
 from .models.demo import ILVRLoadDemo
+from .models.score_samplers import (
+    ILVRColdSampler,
+    ILVRPredictorCorrectorSampler,
+    ILVRProbabilityFlowSampler,
+)
 from .tools.grid import ILVRGrid
 from .tools.reference import ILVRLowPassPreview, ILVRReferenceEncode
 from .tools.report import ILVRRecord, ILVRReport
@@ -40,4 +45,7 @@ class ILVRExtension(ComfyExtension):
             ILVRResample,
             ILVRBlockStatistics,
             ILVREGSDE,
+            ILVRPredictorCorrectorSampler,
+            ILVRProbabilityFlowSampler,
+            ILVRColdSampler,
         ]

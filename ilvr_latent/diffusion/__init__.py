@@ -1,10 +1,23 @@
 """The forward process, the samplers, and the shape that every method of guidance has."""
 
+from .cold import (
+    BlurDegradation,
+    FilterDegradation,
+    GaussianDegradation,
+    MaskDegradation,
+    cold_sample,
+)
 from .denoiser import Denoiser, DenoiserConfig
 from .gradients import gradient, ordinary, ordinary_weights
 from .guide import Guide, GuideRun, Guides, Run
+from .langevin import annealed_langevin
 from .loop import Start, sample_with
-from .noise import JumpNoise, NoiseSource, RecordedNoise, RepeatNoise, SeededNoise
+from .loops import LOOPS
+from .network_cold import sample_cold
+from .network_flow import encode_flow, sample_flow
+from .noise import CorrectorNoise, JumpNoise, NoiseSource, RecordedNoise, RepeatNoise, SeededNoise
+from .predictor_corrector import PredictorCorrector, sample_pc
+from .probability_flow import encode_ode, sample_ode
 from .resampling import Resampling
 from .samplers import DDIM, DDPM, SAMPLERS, Sampler
 from .schedule import Schedule, Step
@@ -12,14 +25,21 @@ from .schedule import Schedule, Step
 __all__ = [
     "DDIM",
     "DDPM",
+    "LOOPS",
     "SAMPLERS",
+    "BlurDegradation",
+    "CorrectorNoise",
     "Denoiser",
     "DenoiserConfig",
+    "FilterDegradation",
+    "GaussianDegradation",
     "Guide",
     "GuideRun",
     "Guides",
     "JumpNoise",
+    "MaskDegradation",
     "NoiseSource",
+    "PredictorCorrector",
     "RecordedNoise",
     "RepeatNoise",
     "Resampling",
@@ -29,8 +49,16 @@ __all__ = [
     "SeededNoise",
     "Start",
     "Step",
+    "annealed_langevin",
+    "cold_sample",
+    "encode_flow",
+    "encode_ode",
     "gradient",
     "ordinary",
     "ordinary_weights",
+    "sample_cold",
+    "sample_flow",
+    "sample_ode",
+    "sample_pc",
     "sample_with",
 ]

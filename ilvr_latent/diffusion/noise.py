@@ -19,6 +19,7 @@ from ..defaults import ReferenceNoise
 from ..errors import InputError
 
 __all__ = [
+    "CorrectorNoise",
     "HeldNoise",
     "JumpNoise",
     "NoiseSource",
@@ -73,6 +74,29 @@ class RepeatNoise(NoiseSource, Protocol):
         ...
 
 
+@runtime_checkable
+class CorrectorNoise(Protocol):
+    """A noise source for Langevin dynamics."""
+
+    def corrector(self, i: int, j: int, shape: Sequence[int]) -> Tensor:
+        """z of move ``j`` at level ``i``, the noisiest first."""
+        ...
+
+
+def corrector_of(noise: object) -> CorrectorNoise:
+    """A noise source as one for Langevin dynamics.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not isinstance(noise, CorrectorNoise):
+        raise InputError(
+            "The noise source has none for Langevin moves; give it a method "
+            "corrector(i, j, shape), or set corrector_steps to 0."
+        )
+    return noise
+
+
 class SeededNoise:
     """Noise from seeds, one stream for each picture: a picture does not change with its batch.
 
@@ -124,6 +148,10 @@ class SeededNoise:
         return self._draw(shape)
 
     def renoise(self, i: int, j: int, shape: Sequence[int]) -> Tensor:
+        """The next numbers of each stream."""
+        return self._draw(shape)
+
+    def corrector(self, i: int, j: int, shape: Sequence[int]) -> Tensor:
         """The next numbers of each stream."""
         return self._draw(shape)
 

@@ -1,5 +1,6 @@
 """Methods of guidance: one paper, one file."""
 
+from . import losses
 from .blocks import block_adain, block_statistics, tangent_split
 from .classifier import ClassifierGuidance
 from .clip import ClipGuidance, spherical_distance
@@ -32,6 +33,7 @@ __all__ = [
     "block_adain",
     "block_statistics",
     "feature_energy",
+    "losses",
     "match",
     "min_norm",
     "spherical_distance",

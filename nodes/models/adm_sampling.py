@@ -170,7 +170,7 @@ def sample_adm(
         x_t, z = x * step.a_bar**0.5, noise.step(i, x.shape).to(x)
         # With a negative prompt both halves were given the same label: one is enough.
         learned = None if options.learned is None else options.learned[: len(x)]
-        mean = _mean_of_guides(model, x_t, denoised, sigma)
+        mean = mean_of_guides(model, x_t, denoised, sigma)
         x_t = reverse.step(denoised, x_t, z, step, learned, mean)
         x = x_t / step.a_bar_prev**0.5
     return x
@@ -180,7 +180,7 @@ def sample_adm(
 sample_adm.asks_guides_for_the_mean = True  # type: ignore[attr-defined]
 
 
-def _mean_of_guides(model: Any, x_t: Tensor, x_0: Tensor, sigma: Tensor) -> Mean | None:
+def mean_of_guides(model: Any, x_t: Tensor, x_0: Tensor, sigma: Tensor) -> Mean | None:
     """What guides make of a posterior mean, where the MODEL has any."""
     guided_mean = getattr(model, "guided_mean", None)
     if guided_mean is None:

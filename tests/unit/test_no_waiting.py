@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ilvr_latent import (
     EGSDE,
+    ILVR,
     SDDM,
     RecordedNoise,
     Reference,
@@ -20,9 +21,11 @@ from ilvr_latent import (
     sample,
     sample_with,
 )
+from ilvr_latent.diffusion import LOOPS
 from ilvr_latent.diffusion.guide import Guide
 from ilvr_latent.guides import feature_energy
 from ilvr_latent.guides.energy import AnyEnergy
+from tests.gaussians import Gaussians
 
 if TYPE_CHECKING:
     from tests.conftest import MixtureDenoiser
@@ -150,3 +153,32 @@ def test_a_run_stays_on_the_networks_device(
     out = sample(model, references, shape=SHAPE, steps=STEPS, noise=Recorded(None), **settings)
     assert out.device.type == "meta"
     assert all(x.device.type == "meta" for x in model.seen)
+
+
+class OfLoop(Recorded):
+    """With numbers for Langevin moves."""
+
+    def corrector(self, i: int, j: int, shape: Sequence[int]) -> Tensor:
+        return self.step(0, shape)
+
+
+@pytest.mark.parametrize(
+    ("loop", "settings"),
+    [
+        ("pc", {}),
+        ("pc", {"predictor": "reverse_diffusion", "norms": "batch"}),
+        ("ode", {}),
+        ("cold", {"fixed_noise": True, "algorithm": 1}),
+    ],
+    ids=str,
+)
+def test_the_other_loops_ask_the_device_for_nothing_either(
+    some_pictures: Callable[..., Tensor], loop: str, settings: dict[str, Any]
+) -> None:
+    guide = ILVR(two_references(some_pictures))
+    model = Gaussians.one(torch.zeros(1, 3, 16, 16), 0.5)
+    chosen: dict[str, Any] = {"guide": guide, "shape": SHAPE, "steps": STEPS} | settings
+    with no_reading() as mode:
+        out = LOOPS[loop](model, noise=OfLoop(mode), **chosen)
+        mode.armed = False
+    assert out.isfinite().all()
