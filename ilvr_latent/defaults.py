@@ -24,6 +24,9 @@ NOISE: Final = "fresh"
 # reference then takes energy out of the low band (docs/steps.md).
 NOISE_OF_OTHER_SAMPLERS: Final = "hybrid"
 
+# They add no noise either.
+WITHOUT_NOISE: Final = ("ode", "cold")
+
 # `ilvr sample`: half the calls, at the same FID (docs/steps.md).
 COMMAND_STEPS: Final = "50"
 # From so many on, DDPM is as good as with 250; with fewer, DDIM is nearer to that (docs/steps.md).
@@ -33,7 +36,7 @@ FEW_STEPS: Final = 50
 NODE_END: Final = 0.8
 NODE_FACTOR: Final = 4.0
 
-SamplerName = Literal["ddpm", "ddim"]
+SamplerName = Literal["ddpm", "ddim", "pc", "ode", "cold"]
 ReferenceNoise = Literal["fresh", "fixed", "hybrid"]
 
 
@@ -57,5 +60,6 @@ def by_number_of_steps(
     few = steps < FEW_STEPS and not variance_is_given
     quick = sampler is None and (few or eta is not None)
     chosen_eta = (0.0 if quick else ETA) if eta is None else eta
-    chosen_noise = noise or (NOISE_OF_OTHER_SAMPLERS if quick else NOISE)
+    silent = quick or sampler in WITHOUT_NOISE
+    chosen_noise = noise or (NOISE_OF_OTHER_SAMPLERS if silent else NOISE)
     return sampler or ("ddim" if quick else SAMPLER), chosen_eta, chosen_noise

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ..adm import load_adm
+from ..diffusion.dormand_prince import check_tolerance
 from ..diffusion.guide import Guide
 from ..diffusion.loop import labels_for, sample_with
+from ..diffusion.loops import LOOPS
 from ..diffusion.noise import SeededNoise
+from ..diffusion.predictor_corrector import PredictorCorrector
 from ..diffusion.samplers import chosen_sampler
 from ..diffusion.schedule import Schedule
 from ..embedded import PIXEL_MODEL
@@ -58,7 +62,13 @@ class ADMPictures:
         """See :class:`.making.PictureMaker`."""
         config = self._model.config
         sampler, eta, _ = settings.reverse(len(self._schedule(settings)))
-        chosen_sampler(sampler, config, eta=eta, variance=settings.chosen_variance)
+        own = settings.of_loop(sampler)
+        if sampler == "pc":
+            PredictorCorrector(**own)
+        elif sampler == "ode":
+            check_tolerance(own.get("tolerance"))
+        elif sampler not in LOOPS:
+            chosen_sampler(sampler, config, eta=eta, variance=settings.chosen_variance)
         labels_for(config, settings.class_label, 1, self._model.device)
         settings.reference(references, self.mask).matched_steps(self._schedule(settings))
         self.calls(settings)
@@ -79,17 +89,27 @@ class ADMPictures:
         model, reference = self._model, settings.reference(references, self.mask)
         sampler, eta, noise = settings.reverse(len(self._schedule(settings)))
         guide: Guide = ILVR(reference, reference_noise=noise)
+        guide = guide if watch is None else watch(guide, reference)
+        common: dict[str, Any] = {
+            "shape": (len(seeds), *references.shape[1:]),
+            "steps": settings.steps,
+            "class_labels": labels_for(
+                model.config, settings.class_label, len(seeds), model.device
+            ),
+            "noise": SeededNoise(list(seeds), model.device),
+            "callback": lambda step, x: advance(),
+        }
+        if sampler in LOOPS:
+            return to_images(
+                LOOPS[sampler](model, guide=guide, **common, **settings.of_loop(sampler))
+            )
         x = sample_with(
             model,
-            guide if watch is None else watch(guide, reference),
-            shape=(len(seeds), *references.shape[1:]),
-            steps=settings.steps,
+            guide,
             sampler=sampler,
             eta=eta,
             variance=settings.chosen_variance,
-            class_labels=labels_for(model.config, settings.class_label, len(seeds), model.device),
             resampling=settings.resampling,
-            noise=SeededNoise(list(seeds), model.device),
-            callback=lambda step, x: advance(),
+            **common,
         )
         return to_images(x)

@@ -15,6 +15,8 @@ from typing import Any, Literal, get_args
 
 from .. import defaults
 from ..defaults import ReferenceNoise, SamplerName
+from ..diffusion.loops import LOOPS
+from ..diffusion.predictor_corrector import PREDICTORS
 from ..diffusion.reverse import Variance
 from ..diffusion.samplers import SAMPLERS
 from ..guides.lowpass import Kernel
@@ -88,8 +90,9 @@ class Options:
     sampler: Literal["auto"] | SamplerName = option(
         AUTO,
         f"auto: from {defaults.FEW_STEPS} steps on ddpm (the paper); below, ddim with eta 0 and "
-        "hybrid noise, which are better there",
-        choices=(AUTO, *SAMPLERS),
+        "hybrid noise, which are better there; pc: predictor and corrector; ode: the probability "
+        "flow, six calls a step; cold: cold diffusion",
+        choices=(AUTO, *SAMPLERS, *LOOPS),
         axis=True,
         **_CHECKPOINT,
     )
@@ -102,6 +105,23 @@ class Options:
         choices=(AUTO, *get_args(Variance)),
         axis=True,
         **_CHECKPOINT,
+    )
+    predictor: str | None = option(
+        None, "of pc (ancestral)", choices=PREDICTORS, axis=True, **_CHECKPOINT
+    )
+    corrector_steps: int | None = option(
+        None,
+        "of pc: corrections at each level (1)",
+        read=int,
+        metavar="K",
+        axis=True,
+        **_CHECKPOINT,
+    )
+    snr: float | None = option(
+        None, "of pc: size of a correction (0.16)", read=float, axis=True, **_CHECKPOINT
+    )
+    tolerance: float | None = option(
+        None, "of ode: error of a step; by default one step a level", read=float, **_CHECKPOINT
     )
     space: Space = option(
         defaults.SPACE, "what is matched", choices=get_args(Space), axis=True, written=True

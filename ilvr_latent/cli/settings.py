@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .. import __version__, defaults
 from ..defaults import ReferenceNoise, SamplerName
+from ..diffusion.loops import LOOPS
 from ..diffusion.resampling import Resampling
 from ..diffusion.reverse import Variance
 from ..errors import InputError
@@ -130,6 +131,27 @@ class Settings(Options):
             noise=self.chosen_noise,
             variance_is_given=self.chosen_variance is not None,
         )
+
+    def of_loop(self, sampler: str) -> dict[str, Any]:
+        """What a sampler with a loop of its own takes, as it was given.
+
+        Raises:
+            InputError: an option belongs to another sampler.
+        """
+        own = {"pc": ("predictor", "corrector_steps", "snr"), "ode": ("tolerance",)}
+        others = ("eta", *(name for names in own.values() for name in names))
+        given = {name: value for name in others if (value := getattr(self, name)) is not None}
+        taken = own.get(sampler, ()) if sampler in LOOPS else ("eta",)
+        foreign = next((name for name in given if name not in taken), None)
+        if sampler in LOOPS and self.chosen_variance is not None:
+            foreign = "variance"
+        if sampler in LOOPS and self.resampling is not None:
+            foreign = "jump_length"
+        if foreign is not None:
+            raise InputError(
+                f"{flag_of(foreign)} does not belong to --sampler {sampler}; leave it out."
+            )
+        return given if sampler in LOOPS else {}
 
     def without_reference(self) -> Settings:
         """The same, with nothing matched."""

@@ -209,3 +209,33 @@ def test_a_class_conditional_network_takes_a_label(sampling: Command, output: Pa
     outcome = sampling("--class-label", 9, "--samples", 1, num_classes=10)
     assert outcome.status == 0
     assert text_of(output / "a_N4_seed0.png")["class_label"] == 9
+
+
+@pytest.mark.parametrize(
+    "sampler", [("pc", "--corrector-steps", 2, "--predictor", "ancestral"), ("ode",), ("cold",)]
+)
+def test_samplers_with_a_loop_of_their_own(
+    sampling: Command, output: Path, sampler: tuple[object, ...]
+) -> None:
+    outcome = sampling("--sampler", *sampler)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert text_of(output / "a_N4_seed0.png")["sampler"] == sampler[0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("pc", "--eta", 0.5),
+        ("ode", "--snr", 0.1),
+        ("cold", "--variance", "fixed_large"),
+        ("ddpm", "--snr", 0.1),
+        ("pc", "--jump-length", 2),
+        ("pc", "--snr", -1),
+    ],
+)
+def test_options_of_another_sampler_are_refused(
+    sampling: Command, options: tuple[object, ...]
+) -> None:
+    outcome = sampling("--sampler", *options)
+    assert outcome.status == 2
+    assert "snr" in outcome.err or "does not belong" in outcome.err
