@@ -142,3 +142,30 @@ def on_white(image: Tensor) -> Tensor:
         return image
     alpha = image[..., 3:4]
     return image[..., :3] * alpha + (1 - alpha)
+
+
+def whitened(image: Tensor, transparency: Tensor) -> Tensor:
+    """(B, H, W, 3) with white where a mask (b, h, w) is 1: the MASK of a picture's alpha.
+
+    The host gives a mask of 64x64 zeros for a picture that has no alpha.
+    """
+    masks = resized(transparency.reshape(-1, *transparency.shape[-2:]), *image.shape[1:3])
+    white = to_batch(masks.clamp(0, 1), image.shape[0]).to(image)[..., None]
+    return on_white(image) * (1 - white) + white
+
+
+def check_picture(image: Tensor) -> None:
+    """Refuse what is no picture.
+
+    Raises:
+        InputError: it has no pixels, or some that are not finite.
+    """
+    if image.numel() == 0:
+        raise InputError(
+            f"The picture has no pixels (its shape is {tuple(image.shape)}); plug in another."
+        )
+    if not bool(image.isfinite().all()):
+        raise InputError(
+            "The picture holds NaN or infinite values; check the node that made it, such as a VAE "
+            "in half precision."
+        )

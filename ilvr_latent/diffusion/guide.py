@@ -235,6 +235,7 @@ def _bound(run: GuideRun, denoiser: Denoise, step: Step) -> Denoise:
 
 
 WHERE: dict[str, str] = {
+    "state": "another sampler (of flow models, euler or dpmpp_2m)",
     "denoise": "the pixel sampler (sample_with, ilvr sample) and ComfyUI",
     "prediction": "the pixel sampler, ComfyUI, and diffusers by 'with callback:'",
     "mean": "the pixel sampler with ddpm and ComfyUI's ADM Sampler",

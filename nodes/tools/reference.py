@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...ilvr_latent.guides.lowpass import Kernel, LowPass
 from ...ilvr_latent.pictures.images import Fit
-from ..fitting import fit_image, on_white
+from ..fitting import check_picture, fit_image, on_white, whitened
 from ..schema import schema
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,12 @@ class ILVRReferenceEncode(io.ComfyNode):
                     tooltip="If the aspect differs: crop cuts what sticks out, pad shows "
                     "everything on white, stretch distorts.",
                 ),
+                io.Mask.Input(
+                    "transparency",
+                    optional=True,
+                    tooltip="The MASK of Load Image, which takes transparency out of the "
+                    "picture: where it is white, the reference becomes white.",
+                ),
             ],
             outputs=[
                 io.Latent.Output(display_name="reference", tooltip="For ILVR Apply."),
@@ -60,10 +66,20 @@ class ILVRReferenceEncode(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, image: Tensor, vae: Any, latent: dict[str, Any] | None = None, fit: Fit = "crop"
+        cls,
+        image: Tensor,
+        vae: Any,
+        latent: dict[str, Any] | None = None,
+        fit: Fit = "crop",
+        transparency: Tensor | None = None,
     ) -> io.NodeOutput:
-        """Fit and encode."""
-        pixels = on_white(image)
+        """Fit and encode.
+
+        Raises:
+            InputError: the picture is empty or not finite, or a choice is unknown.
+        """
+        check_picture(image)
+        pixels = on_white(image) if transparency is None else whitened(image, transparency)
         if latent is not None:
             cell = vae.spacial_compression_encode()
             height, width = (side * cell for side in latent["samples"].shape[-2:])
@@ -123,5 +139,6 @@ class ILVRLowPassPreview(io.ComfyNode):
         Raises:
             InputError: the factor is below 1.
         """
+        check_picture(image)
         low = LowPass(factor, kernel)(on_white(image).movedim(-1, 1))
         return io.NodeOutput(low.clamp(0, 1).movedim(1, -1))

@@ -85,3 +85,27 @@ def test_the_preview_is_what_the_core_says(pack: ModuleType) -> None:
     assert torch.allclose(shown[:, :8, :8], image[:, :8, :8].mean((1, 2), keepdim=True))
     with pytest.raises(pack.ilvr_latent.InputError, match="factor N is 0"):
         pack.nodes.tools.reference.ILVRLowPassPreview.execute(image, 0, "box")
+
+
+def test_what_load_image_calls_transparent_becomes_white(pack: ModuleType) -> None:
+    node, vae = pack.nodes.tools.reference.ILVRReferenceEncode, pack.nodes.models.pixel_vae
+    image, alpha = torch.full((1, 8, 8, 3), 0.2), torch.zeros(1, 8, 8)
+    alpha[:, :, 4:] = 1
+    shown = node.execute(image, vae.pixel_vae(), transparency=alpha)[1]
+    assert torch.all(shown[:, :, :4] == 0.2) and torch.all(shown[:, :, 4:] == 1)
+    # What the host gives for a picture without alpha.
+    plain = node.execute(image, vae.pixel_vae(), transparency=torch.zeros(1, 64, 64))[1]
+    assert torch.allclose(plain, image)
+
+
+def test_what_is_no_picture_is_refused(pack: ModuleType) -> None:
+    node, vae = pack.nodes.tools.reference.ILVRReferenceEncode, pack.nodes.models.pixel_vae
+    error = pack.ilvr_latent.InputError
+    for image, said in (
+        (torch.zeros(0, 8, 8, 3), "no pixels"),
+        (torch.full((1, 8, 8, 3), torch.nan), "NaN"),
+    ):
+        with pytest.raises(error, match=said):
+            node.execute(image, vae.pixel_vae())
+        with pytest.raises(error, match=said):
+            pack.nodes.tools.reference.ILVRLowPassPreview.execute(image, 4.0)
