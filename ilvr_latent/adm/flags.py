@@ -125,7 +125,9 @@ def _contradiction(config: ADMConfig, parsed: Mapping[str, Any]) -> str | None:
             continue
         found = config.num_classes is not None if name == "class_cond" else getattr(config, name)
         if value != found:
-            return f"{name}={_shown(value)} was given, but the file has {name}={_shown(found)}"
+            return (
+                f"{name}={_as_typed(value)} was given, but the file has {name}={_as_typed(found)}"
+            )
     return _heads_contradiction(config, parsed) or _attention_contradiction(config, parsed)
 
 
@@ -154,7 +156,7 @@ def _attention_contradiction(config: ADMConfig, parsed: Mapping[str, Any]) -> st
     if levels == list(config.attention_levels):
         return None
     return (
-        f"attention_resolutions={_shown(resolutions)} with image_size={config.image_size} means "
+        f"attention_resolutions={_as_typed(resolutions)} with image_size={config.image_size} means "
         f"attention at levels {levels}, but the file has it at {list(config.attention_levels)}"
     )
 
@@ -256,7 +258,7 @@ def _resolutions(value: object) -> tuple[float, ...] | None:
     return numbers
 
 
-def _shown(value: object) -> str:
+def _as_typed(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

@@ -180,7 +180,7 @@ def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
     for name, value in loaded.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise InputError(
-                f"'{path}' holds {type(value).__name__} under {_shown(name)}, where a tensor "
+                f"'{path}' holds {type(value).__name__} under {_in_ascii(name)}, where a tensor "
                 f"should be; give the state dict alone, or under one of {list(WRAPPERS)}."
             )
         _check_tensor(name, value, path)
@@ -197,12 +197,12 @@ def _check_tensor(name: str, tensor: Tensor, path: Path) -> None:
     if not (plain and tensor.device.type == "cpu" and tensor.is_floating_point()):
         kind = "quantised" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
         raise InputError(
-            f"'{path}' holds {_shown(name)} as {kind} {tensor.dtype} on {tensor.device}; give "
+            f"'{path}' holds {_in_ascii(name)} as {kind} {tensor.dtype} on {tensor.device}; give "
             "plain floating-point weights."
         )
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise InputError(
-            f"'{path}' holds {_shown(name)} of shape {tuple(tensor.shape)}, more numbers than the "
+            f"'{path}' holds {_in_ascii(name)} of shape {tuple(tensor.shape)}, more numbers than the "
             f"file has; {DAMAGED}."
         )
 
@@ -216,12 +216,12 @@ def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise InputError(
-                f"'{path}' holds NaN or infinite values in {_shown(name)}; give the checkpoint of "
+                f"'{path}' holds NaN or infinite values in {_in_ascii(name)}; give the checkpoint of "
                 "an earlier step, or copy it again."
             )
 
 
-def _shown(name: object, letters: int = 60) -> str:
+def _in_ascii(name: object, letters: int = 60) -> str:
     """A name from a file, however long and whatever is in it."""
     text = ascii(name)
     return text if len(text) <= letters else f"{text[:letters]}...'"
