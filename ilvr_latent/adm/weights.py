@@ -202,8 +202,8 @@ def _check_tensor(name: str, tensor: Tensor, path: Path) -> None:
         )
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise InputError(
-            f"'{path}' holds {_in_ascii(name)} of shape {tuple(tensor.shape)}, more numbers than the "
-            f"file has; {DAMAGED}."
+            f"'{path}' holds {_in_ascii(name)} of shape {tuple(tensor.shape)}, more numbers than "
+            f"the file has; {DAMAGED}."
         )
 
 
@@ -216,8 +216,8 @@ def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise InputError(
-                f"'{path}' holds NaN or infinite values in {_in_ascii(name)}; give the checkpoint of "
-                "an earlier step, or copy it again."
+                f"'{path}' holds NaN or infinite values in {_in_ascii(name)}; give the checkpoint "
+                "of an earlier step, or copy it again."
             )
 
 

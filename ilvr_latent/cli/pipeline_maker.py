@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoPipelineForImage2Image
 from PIL import Image
 from torch import Tensor
 
@@ -21,9 +20,6 @@ from ..errors import InputError
 from ..guides.ilvr import ILVR
 from ..guides.reference import Reference
 from ..pictures.images import to_images
-from ..pipelines import GuideCallback, default_size, encode_reference
-from ..pipelines.calls import plan_run
-from ..pipelines.load import add_lora, exchange_scheduler, load_pipeline
 from .common import Advance, choose_dtype, quiet_diffusers
 from .making import Watch
 from .settings import Settings
@@ -38,7 +34,11 @@ class PipelinePictures:
     """Pictures from a diffusers pipeline; see :class:`.making.PictureMaker`."""
 
     def __init__(self, options: Settings, device: torch.device) -> None:
+        # Before diffusers is imported, which warns of what it does not find.
         quiet_diffusers()
+        from ..pipelines import default_size
+        from ..pipelines.load import add_lora, load_pipeline
+
         assert options.pipeline is not None
         pipe = load_pipeline(
             options.pipeline, device=device, dtype=choose_dtype(options.dtype, device)
@@ -80,6 +80,8 @@ class PipelinePictures:
 
     def _pipe(self, settings: Settings) -> Any:
         """The pipeline, with the scheduler that was asked for."""
+        from ..pipelines.load import exchange_scheduler
+
         pipe = self._from_noise if settings.strength is None else self._from_pictures
         pipe.scheduler = self._own_scheduler
         if settings.scheduler is not None:
@@ -89,6 +91,8 @@ class PipelinePictures:
 
     def _latents(self, references: Tensor) -> Tensor:
         """The references as latents; encoded once as long as they are the same."""
+        from ..pipelines import encode_reference
+
         if self._encoded is None or self._encoded[0] is not references:
             self._encoded = references, encode_reference(self._from_noise, references)
         return self._encoded[1]
@@ -107,6 +111,8 @@ class PipelinePictures:
         seeds: Sequence[int],
         watch: Watch | None,
     ) -> Any:
+        from ..pipelines import GuideCallback
+
         guide: Guide = ILVR(reference, reference_noise=settings.chosen_noise)
         predictions = settings.space == "prediction" or watch is not None
         guide = guide if watch is None else watch(guide, reference)
@@ -171,6 +177,8 @@ def _call_settings(pipe: Any, settings: Settings, size: tuple[int, int]) -> dict
 
 def _check_window(pipe: Any, reference: Reference, settings: Settings) -> None:
     """Refuse a window without a step, where the scheduler tells its steps before the run."""
+    from ..pipelines.calls import plan_run
+
     scheduler = pipe.scheduler
     if scheduler.config.get("use_dynamic_shifting", False):
         return
@@ -190,6 +198,8 @@ def _whole(steps: str) -> int:
 
 def _from_images(pipe: Any) -> Any:
     """The pipeline of the same model that starts from a picture."""
+    from diffusers import AutoPipelineForImage2Image
+
     try:
         return AutoPipelineForImage2Image.from_pipe(pipe)
     except (ValueError, AttributeError):
