@@ -31,20 +31,12 @@ from .fitting import fit_latent, fit_mask, pixels_to_a_cell
 from .levels import HostSchedule, HostStep
 from .readout import show
 from .rows import Rows
+from .trial import Conduct, conduct
 
 logger = logging.getLogger(__name__)
 
 SAMPLER_SAMPLE = comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE
 KEY = "ilvr"
-# These compute with a copy of the state that they give to the network, and drop that copy, ...
-DROP_THE_STATE = frozenset({"sample_unipc", "sample_unipc_bh2", "sample_sa_solver"})
-# ... and these take a slope at a trial state: what is changed there by a share of sigma_{i+1} is in
-# the next state by the same share of sigma_i, which is too much where the levels lie far apart.
-SLOPE_AT_A_TRIAL_STATE = frozenset(
-    {"sample_heun", "sample_dpm_2", "sample_dpm_2_ancestral", "dpm_fast_function"}
-)
-# This one takes the state of a flow model for picture + noise: it is not at the level it names.
-OFF_ITS_LEVEL_WITH_FLOW = frozenset({"sample_dpmpp_2s_ancestral_cfg_pp"})
 # What the stand-in offers of a guide; samplers of this pack offer the mean besides.
 HOOKS = frozenset({"state", "denoise", "prediction", "end"})
 
@@ -185,6 +177,7 @@ class _GuidedSampling:
         _check_latent(noise)
         schedule = HostSchedule(sigmas, guider.inner_model.model_sampling)
         seed = extra_args.get("seed") or 0
+        tried = _tried(sampler, guider, noise.ndim)
         begins_at = schedule.fraction_at(schedule.sigmas[0])
         rows = Rows(noise, latent_image, seed, begins_at)
         run = HostRun(
@@ -192,8 +185,8 @@ class _GuidedSampling:
             shape=noise.shape,
             device=noise.device,
             noise=SeededNoise(rows.seeds, noise.device),
-            hooks=_hooks(function, schedule.model_sampling),
-            keeps_state=_keeps_state(function),
+            hooks=_hooks(function, tried),
+            keeps_state=tried.keeps_state,
             inpainting_area=denoise_mask,
             reference_noise=defaults.NOISE_OF_OTHER_SAMPLERS,
             cell=pixels_to_a_cell(guider.inner_model.latent_format),
@@ -221,19 +214,19 @@ class _GuidedSampling:
         return _end(guidance, run, inner.execute(guider, *rest, **kwargs))
 
 
-def _keeps_state(function: Any) -> bool:
-    """Whether a sampler goes on with the state that it gave to the network."""
-    name = getattr(function, "__name__", "")
-    drops = getattr(function, "drops_the_state", False)
-    return not drops and name not in DROP_THE_STATE | SLOPE_AT_A_TRIAL_STATE
+def _tried(sampler: Any, guider: Any, ndim: int) -> Conduct:
+    function = getattr(sampler, "sampler_function", None)
+    if function is None:
+        return Conduct()
+    model_sampling = guider.inner_model.model_sampling
+    flow = isinstance(model_sampling, comfy.model_sampling.CONST)
+    return conduct(function, sampler.extra_options, guider, ndim=ndim, flow=flow)
 
 
-def _hooks(function: Any, model_sampling: Any) -> frozenset[str]:
+def _hooks(function: Any, tried: Conduct) -> frozenset[str]:
     """What a sampler lets guides do."""
     hooks = HOOKS | ({"mean"} if getattr(function, "asks_guides_for_the_mean", False) else set())
-    flow = isinstance(model_sampling, comfy.model_sampling.CONST)
-    off = flow and getattr(function, "__name__", "") in OFF_ITS_LEVEL_WITH_FLOW
-    return hooks - {"state"} if off else hooks
+    return hooks if tried.at_its_level else hooks - {"state"}
 
 
 def _check_latent(noise: Tensor) -> None:
