@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import comfy.model_management
 import torch
 from torch import Tensor
 
@@ -66,6 +67,8 @@ def conduct(
     for tried in dict.fromkeys((inspect.unwrap(function), function)):
         try:
             return _Trial(tried, options, guider, ndim, flow).conduct()
+        except comfy.model_management.InterruptProcessingException:
+            raise
         except Exception as error:
             # Whatever a sampler of another pack raises here: the run itself will show it.
             logger.debug("%r could not be tried out: %s", tried, error)
