@@ -5,7 +5,7 @@ VENV ?= .venv
 CONSTRAINTS ?= .ci/constraints.txt
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
-.PHONY: demo gallery recipes test lint bench clean
+.PHONY: demo gallery recipes test test-host lint bench clean
 
 $(VENV)/.runtime: pyproject.toml $(CONSTRAINTS)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -65,6 +65,9 @@ recipes: $(VENV)/.runtime  ## The figures of docs/gallery.md
 test: $(VENV)/.dev  ## Unit and parity tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile
 
+test-host:  ## Tests in each ComfyUI of $COMFYUI_PATH, or of ~/comfy; says which are there
+	.ci/hosts
+
 # The nodes import the core relatively: they are checked as ComfyUI loads them, inside a package.
 lint: $(VENV)/.dev  ## Style, formatting and types
 	$(VENV)/bin/ruff check .
@@ -77,4 +80,4 @@ bench: $(VENV)/.dev  ## Ratios of speed; PEER=PATH names a checkout of the autho
 	$(VENV)/bin/python -m benchmarks $(if $(PEER),--peer $(PEER))
 
 clean:  ## Remove what the targets above made
-	rm -rf $(VENV) demo-output build *.egg-info
+	rm -rf $(VENV) $(VENV)-* demo-output build *.egg-info

@@ -18,67 +18,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import comfy.model_sampling
 import comfy.patcher_extension
-import torch
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..ilvr_latent import InputError, SeededNoise, defaults
 from ..ilvr_latent.diffusion.gradients import ordinary_weights
 from ..ilvr_latent.diffusion.guide import Denoise, Guide, GuideRun, Guides, Run, begun
-from .fitting import fit_latent, fit_mask, pixels_to_a_cell
 from .levels import HostSchedule, HostStep
+from .nested import OnFirstPart
 from .readout import show
-from .rows import Rows
+from .run import POST_CFG, HostRun, PostCFG, host_run
 
 logger = logging.getLogger(__name__)
 
 SAMPLER_SAMPLE = comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE
 KEY = "ilvr"
-# These compute with a copy of the state that they give to the network, and drop that copy, ...
-DROP_THE_STATE = frozenset({"sample_unipc", "sample_unipc_bh2", "sample_sa_solver"})
-# ... and these take a slope at a trial state: what is changed there by a share of sigma_{i+1} is in
-# the next state by the same share of sigma_i, which is too much where the levels lie far apart.
-SLOPE_AT_A_TRIAL_STATE = frozenset(
-    {"sample_heun", "sample_dpm_2", "sample_dpm_2_ancestral", "dpm_fast_function"}
-)
-# This one takes the state of a flow model for picture + noise: it is not at the level it names.
-OFF_ITS_LEVEL_WITH_FLOW = frozenset({"sample_dpmpp_2s_ancestral_cfg_pp"})
-# What the stand-in offers of a guide; samplers of this pack offer the mean besides.
-HOOKS = frozenset({"state", "denoise", "prediction", "end"})
-
-# Where a run keeps what looks at its predictions, and what that is.
-POST_CFG = "sampler_post_cfg_function"
-PostCFG = Callable[[dict[str, Any]], Tensor]
 Watch = Callable[[Guide], Guide]
-
-
-@dataclass(frozen=True, eq=False)
-class HostRun(Run):
-    """One run of a sampler of the host.
-
-    Attributes:
-        model: the host's ``BaseModel``.
-        rows: which picture of its batch each row is.
-        post_cfg: what looks at each prediction before the sampler does; the sampler may add to it.
-    """
-
-    model: Any = None
-    rows: Rows | None = None
-    post_cfg: Sequence[PostCFG] = ()
-
-    def picture(self, image: Tensor) -> Tensor:
-        """A latent as a VAE gives it: at the size of the states, in the scale of the model."""
-        pictures = None if self.rows is None else self.rows.pictures
-        fitted = fit_latent(image, self.shape, pictures).to(self.device)
-        with torch.inference_mode(False):
-            # A tensor that autograd can keep.
-            return self.model.process_latent_in(fitted.clone())
-
-    def area(self, mask: Tensor) -> Tensor:
-        """A mask at the size of the states."""
-        return fit_mask(mask, self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +46,12 @@ class Attached:
     def begin(self, run: Run) -> GuideRun | None:
         """Begin the guide; see :class:`.diffusion.Guide`."""
 
-        def tell(text: str) -> None:
-            logger.info("%s: %s", type(self.guide).__name__, text)
-            show(self.node_id, text)
+        return self.guide.begin(dataclasses.replace(run, tell=self.tell))
 
-        return self.guide.begin(dataclasses.replace(run, tell=tell))
+    def tell(self, text: str) -> None:
+        """Show a line of text at the node."""
+        logger.info("%s: %s", type(self.guide).__name__, text)
+        show(self.node_id, text)
 
 
 def guides_of(model: ModelPatcher) -> tuple[Guide, ...]:
@@ -182,27 +138,14 @@ class _GuidedSampling:
         rest = (sigmas, extra_args, callback, noise, latent_image, denoise_mask, *args)
         sampler = executor.class_obj
         function = getattr(sampler, "sampler_function", None)
-        _check_latent(noise)
-        schedule = HostSchedule(sigmas, guider.inner_model.model_sampling)
-        seed = extra_args.get("seed") or 0
-        begins_at = schedule.fraction_at(schedule.sigmas[0])
-        rows = Rows(noise, latent_image, seed, begins_at)
-        run = HostRun(
-            schedule=schedule,
-            shape=noise.shape,
-            device=noise.device,
-            noise=SeededNoise(rows.seeds, noise.device),
-            hooks=_hooks(function, schedule.model_sampling),
-            keeps_state=_keeps_state(function),
-            inpainting_area=denoise_mask,
-            reference_noise=defaults.NOISE_OF_OTHER_SAMPLERS,
-            cell=pixels_to_a_cell(guider.inner_model.latent_format),
-            may_be_a_stage=True,
-            model=guider.inner_model,
-            rows=rows,
-            post_cfg=extra_args.get("model_options", {}).get(POST_CFG, ()),
-        )
+        if bool((sigmas.diff() > 0).any()) or len(sigmas) < 2:
+            for one in self.attached:
+                one.tell("Does nothing: these SIGMAS do not lead from noise to a picture.")
+            return executor(guider, *rest, **kwargs)
+        run = host_run(guider, sampler, sigmas, extra_args, noise, latent_image, denoise_mask)
         guidance = begun(self.guide, run)
+        if run.part is not None:
+            guidance = OnFirstPart(guidance, run.part)
         if not guidance.hooks:
             return executor(guider, *rest, **kwargs)
         if function is None:
@@ -219,29 +162,6 @@ class _GuidedSampling:
             sampler.sample, sampler, executor.wrappers, executor.idx + 1
         )
         return _end(guidance, run, inner.execute(guider, *rest, **kwargs))
-
-
-def _keeps_state(function: Any) -> bool:
-    """Whether a sampler goes on with the state that it gave to the network."""
-    name = getattr(function, "__name__", "")
-    drops = getattr(function, "drops_the_state", False)
-    return not drops and name not in DROP_THE_STATE | SLOPE_AT_A_TRIAL_STATE
-
-
-def _hooks(function: Any, model_sampling: Any) -> frozenset[str]:
-    """What a sampler lets guides do."""
-    hooks = HOOKS | ({"mean"} if getattr(function, "asks_guides_for_the_mean", False) else set())
-    flow = isinstance(model_sampling, comfy.model_sampling.CONST)
-    off = flow and getattr(function, "__name__", "") in OFF_ITS_LEVEL_WITH_FLOW
-    return hooks - {"state"} if off else hooks
-
-
-def _check_latent(noise: Tensor) -> None:
-    if noise.ndim not in (4, 5):
-        raise InputError(
-            f"ILVR works on image and video latents (4 or 5 dimensions), but this model samples "
-            f"{noise.ndim} dimensions; remove ILVR Apply from this graph."
-        )
 
 
 def _end(guidance: GuideRun, run: Run, samples: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...ilvr_latent import InputError
 from ..fitting import check_channels
+from ..nested import has_parts
 
 
 def checked_samples(model: ModelPatcher, latent: dict[str, Any], name: str) -> Tensor:
@@ -40,7 +41,8 @@ def checked_samples(model: ModelPatcher, latent: dict[str, Any], name: str) -> T
             f"The {name} is not the latent of a picture or a video; "
             "encode an image with ILVR Reference (VAE Encode)."
         )
-    check_channels(samples.shape[1], latent_format.latent_channels)
+    if not has_parts(latent_format):
+        check_channels(samples.shape[1], latent_format.latent_channels)
     return samples
 
 

@@ -184,8 +184,6 @@ def probability_flow(tolerance: float | None) -> SamplerFunction:
         network.told(network.steps - 1, x, x_0)
         return x_0
 
-    # Read by the driver of guides: the network is asked about trial states.
-    sample_probability_flow.drops_the_state = True  # type: ignore[attr-defined]
     return sample_probability_flow
 
 

@@ -84,7 +84,16 @@ class ILVRReferenceEncode(io.ComfyNode):
             cell = vae.spacial_compression_encode()
             height, width = (side * cell for side in latent["samples"].shape[-2:])
             pixels = fit_image(pixels, width, height, fit)
-        return io.NodeOutput({"samples": _encode(vae, pixels)}, pixels)
+        frames = latent is None or _frames(latent["samples"]) > 1
+        if frames or getattr(vae, "latent_dim", 2) < 3:
+            return io.NodeOutput({"samples": _encode(vae, pixels)}, pixels)
+        # The VAE of a video model takes a batch for the frames of one video.
+        latents = [_encode(vae, picture[None]) for picture in pixels]
+        return io.NodeOutput({"samples": torch.cat(latents)}, pixels)
+
+
+def _frames(samples: Tensor) -> int:
+    return samples.shape[2] if samples.ndim == 5 else 1
 
 
 def _encode(vae: Any, pixels: Tensor) -> Tensor:

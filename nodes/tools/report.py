@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ...ilvr_latent import ILVR, Guide, InputError, Recorder, Recording, Run
 from ...ilvr_latent.pictures.recording_plot import figure
-from ..driver import HostRun, guides_of, watched
+from ..driver import guides_of, watched
+from ..run import HostRun
 from ..schema import schema
 from .tape import Tape
 

@@ -38,10 +38,23 @@ def import_comfyui() -> ModuleType | None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """``sampler_name`` is every sampler that this ComfyUI has."""
-    if "sampler_name" in metafunc.fixturenames:
-        samplers = import_comfyui()
-        metafunc.parametrize("sampler_name", samplers.SAMPLER_NAMES if samplers else ["any"])
+    """``sampler_name`` is every sampler that this ComfyUI has, ``format_name`` every latent."""
+    for name, known in (("sampler_name", sampler_names), ("format_name", format_names)):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, known() if import_comfyui() else ["any"])
+
+
+def sampler_names() -> list[str]:
+    """The host's samplers."""
+    return list(importlib.import_module("comfy.samplers").SAMPLER_NAMES)
+
+
+def format_names() -> list[str]:
+    """The host's kinds of latent."""
+    known = importlib.import_module("comfy.latent_formats")
+    base = known.LatentFormat
+    classes = {n: c for n, c in vars(known).items() if isinstance(c, type) and c is not base}
+    return sorted(name for name, one in classes.items() if issubclass(one, base))
 
 
 def load_pack() -> ModuleType:

@@ -170,3 +170,15 @@ def test_a_model_that_is_loaded_in_part(
     assert torch.allclose(*results, atol=1e-5)
     assert graph.residual(pack, results[1], reference) < 1e-3
     assert torch.equal(sampled(graph.applied(pack, part, reference, weight=0.0)), sampled(part))
+
+
+def test_easy_cache(pack: ModuleType, model: Any, reference: Tensor) -> None:
+    """Of newer versions: steps whose input hardly changed are not computed again."""
+    easycache = pytest.importorskip("comfy_extras.nodes_easycache")
+    import graph
+
+    settings = {"reuse_threshold": 3.0, "start_percent": 0.0, "end_percent": 1.0, "verbose": False}
+    for node in (easycache.EasyCacheNode, easycache.LazyCacheNode):
+        bare = sampled(graph.applied(pack, model, reference, kernel="box"))
+        cached = node.execute(model, **settings)[0]
+        check_both_act(pack, bare, cached, reference)

@@ -98,7 +98,7 @@ def test_the_second_stage_draws_other_numbers_than_the_first(pack: ModuleType) -
             drawn.append(super().reference(i, shape))
             return drawn[-1]
 
-    pack.nodes.driver.SeededNoise, before = Kept, pack.nodes.driver.SeededNoise
+    pack.nodes.run.SeededNoise, before = Kept, pack.nodes.run.SeededNoise
     try:
         guided = graph.applied(pack, model, mixture.draw(4), noise="fresh")
         first = ksampled(guided, latent, last_step=6, force_full_denoise=False)
@@ -108,7 +108,7 @@ def test_the_second_stage_draws_other_numbers_than_the_first(pack: ModuleType) -
         second = ksampled(guided, stage, add_noise=False, start_step=6)
         again = ksampled(guided, alone(stage, 2), add_noise=False, start_step=6)
     finally:
-        pack.nodes.driver.SeededNoise = before
+        pack.nodes.run.SeededNoise = before
     assert of_first and drawn
     for one in of_first:
         assert all(not torch.equal(one[0], other[0]) for other in drawn)

@@ -46,7 +46,7 @@ def sigmas_of(model: Any) -> Tensor:
 
 def range_of(pack: ModuleType, model: Any, sigmas: Tensor, window: Any, weight: Any = 1.0) -> Any:
     shape, core = torch.Size((1, 4, 16, 16)), pack.ilvr_latent
-    run = pack.nodes.driver.HostRun(
+    run = pack.nodes.run.HostRun(
         pack.nodes.levels.HostSchedule(sigmas, model.model.model_sampling), shape,
         torch.device("cpu"), core.SeededNoise(0), may_be_a_stage=True, model=model.model,
     )  # fmt: skip

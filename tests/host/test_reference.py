@@ -109,3 +109,24 @@ def test_what_is_no_picture_is_refused(pack: ModuleType) -> None:
             node.execute(image, vae.pixel_vae())
         with pytest.raises(error, match=said):
             pack.nodes.tools.reference.ILVRLowPassPreview.execute(image, 4.0)
+
+
+@pytest.mark.parametrize(("frames", "shape"), [(1, (3, 16, 1, 4, 4)), (3, (1, 16, 3, 4, 4))])
+def test_a_video_vae_is_given_pictures_one_by_one_unless_a_video_is_sampled(
+    pack: ModuleType, frames: int, shape: tuple[int, ...]
+) -> None:
+    def encode(pixels: torch.Tensor) -> torch.Tensor:
+        # As the host's: a batch is a video of that many frames.
+        means = pixels.mean((1, 2, 3)).reshape(1, 1, -1, 1, 1)
+        return means.expand(-1, 16, -1, 4, 4)
+
+    vae = SimpleNamespace(
+        encode=encode, latent_dim=3, vae_dtype=torch.float32,
+        spacial_compression_encode=lambda: 8,
+    )  # fmt: skip
+    images = torch.rand(3, 32, 32, 3, generator=torch.Generator().manual_seed(0))
+    latent = {"samples": torch.zeros(1, 16, frames, 4, 4)}
+    node = pack.nodes.tools.reference.ILVRReferenceEncode
+    made = node.execute(images, vae, latent)[0]["samples"]
+    assert made.shape == shape
+    assert torch.allclose(made[:, 0, :, 0, 0].flatten(), images.mean((1, 2, 3)), atol=1e-5)

@@ -60,11 +60,19 @@ def expected_x_0(x: Tensor, sigma: Tensor, a: Tensor, m: Tensor) -> Tensor:
 class MixtureModel(comfy.model_base.BaseModel):
     """ComfyUI's model around the formula."""
 
-    def __init__(self, form: str, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        form: str,
+        shape: tuple[int, ...],
+        latent_format: type[comfy.latent_formats.LatentFormat] | None = None,
+    ) -> None:
         config = comfy.supported_models_base.BASE({"disable_unet_model_creation": True})
-        config.latent_format.latent_channels = shape[1]
-        config.latent_format.latent_dimensions = len(shape) - 2
-        config.latent_format.scale_factor = 0.8
+        if latent_format is None:
+            config.latent_format.latent_channels = shape[1]
+            config.latent_format.latent_dimensions = len(shape) - 2
+            config.latent_format.scale_factor = 0.8
+        else:
+            config.latent_format = latent_format()
         super().__init__(config, FORMS[form])
         self.form, self.means = form, means(shape)
         self.diffusion_model = nn.Module()
