@@ -13,7 +13,8 @@ from ..driver import guided
 from ..fitting import pixels_to_a_cell
 from ..schema import schema
 from .checks import check_mask, checked_samples
-from .widgets import Expert, chosen_factor, chosen_weight, chosen_window, inputs
+from .widget_values import Expert, chosen_factor, chosen_weight, chosen_window
+from .widgets import inputs
 
 
 class ILVRApply(io.ComfyNode):

@@ -12,7 +12,7 @@ from ...ilvr_latent import SDDM
 from ..driver import guided
 from ..schema import schema
 from .checks import check_mask, checked_samples
-from .widgets import Expert, chosen_window
+from .widget_values import Expert, chosen_window
 
 
 class ILVRBlockStatistics(io.ComfyNode):
