@@ -72,8 +72,9 @@ def host_run(
     model = guider.inner_model
     part = first_part(model, noise)
     if part is not None:
-        given = (noise, latent_image, denoise_mask)
-        noise, latent_image, denoise_mask = (x if x is None else part.of(x) for x in given)
+        others = (latent_image, denoise_mask)
+        latent_image, denoise_mask = (x if x is None else part.of(x) for x in others)
+        noise = part.of(noise)
     _check_latent(noise)
     schedule = HostSchedule(sigmas, model.model_sampling)
     begins_at = schedule.fraction_at(schedule.sigmas[0])

@@ -97,7 +97,7 @@ class _Trial:
         alpha = 1 - LEVELS[0] if self.flow else 1.0
         start = torch.full((1, CALLS + 1, *[SIZE] * (self.ndim - 2)), alpha * x_0 + LEVELS[0])
         start[:, -1] += change * LEVELS[0]
-        options = {"transformer_options": {}}
+        options: dict[str, Any] = {"transformer_options": {}}
         asked = {"model_options": options, "denoise_mask": None, "seed": SEED}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
