@@ -128,8 +128,9 @@ def _taken(
     def mean(mu: Tensor, variance: Tensor | float) -> Tensor:
         return guided.mean(mu, variance, x_t, x_0, step)
 
+    asked = mean if "mean" in guided.hooks else None
     # Drawn after what the guide draws: the order of the authors' code.
-    return sampler.step(x_0, x_t, z().to(x_t), transition, network.learned, mean)
+    return sampler.step(x_0, x_t, z().to(x_t), transition, network.learned, asked)
 
 
 class _Network:
