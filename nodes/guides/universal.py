@@ -123,7 +123,7 @@ def _inputs() -> list[Any]:
         ),
         io.Float.Input(
             "weight",
-            default=40.0,
+            default=5.0,
             min=0.0,
             max=1000000.0,
             step=1.0,
@@ -136,7 +136,7 @@ def _inputs() -> list[Any]:
             min=0,
             max=1000,
             tooltip="Moves of the estimate itself down the loss at each step (backward guidance): "
-            "only through the VAE, so cheaper. 0 = without.",
+            "only through the VAE. 0 = without.",
         ),
         io.Float.Input(
             "backward_lr",
