@@ -22,8 +22,8 @@ import comfy.patcher_extension
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..ilvr_latent.diffusion.gradients import ordinary_weights
 from ..ilvr_latent.diffusion.guide import Denoise, Guide, GuideRun, Guides, Run, begun
+from .differentiable import differentiable
 from .levels import HostSchedule, HostStep
 from .nested import OnFirstPart
 from .readout import show
@@ -222,7 +222,7 @@ class _StandIn:
     def _denoised(self, denoise: Denoise, x_t: Tensor, step: HostStep) -> Tensor:
         if not self._through_the_network:
             return denoise(x_t)
-        with ordinary_weights(self._run.model):
+        with differentiable(self._run.model):
             return self._guidance.denoise(denoise, x_t, step)
 
     def _shown(self, model_options: dict[str, Any], x_t: Tensor, step: HostStep) -> dict[str, Any]:

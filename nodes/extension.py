@@ -5,12 +5,16 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .examples import install_examples
+from .guides.classifier import ILVRClassifierGuidance
+from .guides.clip import ILVRClipGuidance
 from .guides.egsde import ILVREGSDE
 from .guides.ilvr import ILVRApply
 from .guides.resample import ILVRResample
 from .guides.sddm import ILVRBlockStatistics
+from .guides.universal import ILVRUniversalGuidance
 from .models.adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
 from .models.adm_sampling import ILVRADMSampler, ILVRADMSchedule
+from .models.classifier import ILVRLoadClassifier
 from .models.demo import ILVRLoadDemo
 from .models.score_samplers import (
     ILVRColdSampler,
@@ -48,4 +52,8 @@ class ILVRExtension(ComfyExtension):
             ILVRPredictorCorrectorSampler,
             ILVRProbabilityFlowSampler,
             ILVRColdSampler,
+            ILVRLoadClassifier,
+            ILVRClassifierGuidance,
+            ILVRUniversalGuidance,
+            ILVRClipGuidance,
         ]

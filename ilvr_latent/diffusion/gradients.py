@@ -40,13 +40,15 @@ def gradient_through(
         x: where, (B, ...).
 
     Returns:
-        denoise(x) without a graph, and the gradient; see :func:`gradient`.
+        denoise(x) without a graph, and the gradient; see :func:`gradient`. Inside the gradient of
+        another guide, denoise(x) keeps its graph, and the gradient counts as a constant there.
     """
+    within = x.requires_grad
     with torch.inference_mode(False), torch.enable_grad():
-        point = x.detach().clone().requires_grad_()
+        point = x if within else x.detach().clone().requires_grad_()
         result = denoise(point)
-        (slope,) = torch.autograd.grad(energy(result).sum(), point)
-    return result.detach(), slope
+        (slope,) = torch.autograd.grad(energy(result).sum(), point, retain_graph=within)
+    return result if within else result.detach(), slope
 
 
 def ordinary(x: Tensor) -> Tensor:

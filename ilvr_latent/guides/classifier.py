@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..diffusion.gradients import gradient
+from ..diffusion.gradients import gradient, ordinary
 from ..diffusion.guide import GuideRun, Run
 from ..diffusion.schedule import Step
 from ..errors import InputError
@@ -75,11 +75,12 @@ class _Shift(GuideRun):
     def slope(self, x_t: Tensor, step: Step) -> Tensor:
         """s grad log p(y | x_t), at a variance-preserving state."""
         t = torch.full((len(x_t),), step.t, device=x_t.device)
+        labels = ordinary(self._labels)[:, None]
 
         def log_likelihood(x: Tensor) -> Tensor:
             logits = self._classifier(x, t)
             chosen = torch.log_softmax(logits.float() if _is_half(logits) else logits, dim=-1)
-            return chosen.gather(1, self._labels[:, None])[:, 0]
+            return chosen.gather(1, labels)[:, 0]
 
         return self._scale * gradient(log_likelihood, x_t)
 

@@ -1,0 +1,90 @@
+"""The node that guides a MODEL by a classifier."""
+
+from __future__ import annotations
+
+from comfy.model_patcher import ModelPatcher
+from comfy_api.latest import io
+from torch import Tensor
+
+from ...ilvr_latent import InputError
+from ...ilvr_latent.diffusion.gradients import ordinary_weights
+from ...ilvr_latent.guides import ClassifierGuidance
+from ..models.classifier import ClassifierType
+from ..schema import schema
+from .networks import guided_with
+
+
+class ILVRClassifierGuidance(io.ComfyNode):
+    """Lead what a MODEL samples towards a class of a classifier."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Ids and input names are a promise: workflows rely on them."""
+        return schema(
+            node_id="ILVRClassifierGuidance",
+            search_aliases=["ADM-G", "guided-diffusion", "class label", "classifier"],
+            display_name="ILVR Classifier Guidance",
+            category="ILVR",
+            description=(
+                "Leads the picture towards a class, by the gradient of a classifier of noisy "
+                "pictures. The model itself need not know classes."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip="The model to sample from. It stays as it is."),
+                ClassifierType.Input(
+                    "classifier",
+                    tooltip="From Load ADM Classifier; trained on the model's own noise.",
+                ),
+                io.Int.Input(
+                    "class_label",
+                    default=0,
+                    min=0,
+                    max=100000,
+                    tooltip="What to draw, as a number of the data set that the classifier was "
+                    "trained on (ImageNet: 0 to 999).",
+                ),
+                io.Float.Input(
+                    "scale",
+                    default=1.0,
+                    min=0.0,
+                    max=100.0,
+                    step=0.1,
+                    tooltip="How strongly. 0 = not at all, 1 = as the classifier says, more = "
+                    "clearer and less varied. Models without classes take up to 10.",
+                ),
+            ],
+            outputs=[io.Model.Output(tooltip="The model, led towards the class.")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls, model: ModelPatcher, classifier: ModelPatcher, class_label: int, scale: float
+    ) -> io.NodeOutput:
+        """Check everything that can be checked before sampling, and clone the MODEL.
+
+        Raises:
+            InputError: classifier and model do not fit, or there is no such class.
+        """
+        network = classifier.model
+        config, channels = network.config, model.get_model_object("latent_format").latent_channels
+        if config.in_channels != channels:
+            raise InputError(
+                f"The classifier is for pictures of {config.in_channels} channels, but this model "
+                f"samples {channels}; use it with a pixel model (Load ADM Checkpoint)."
+            )
+        if not 0 <= class_label < config.num_classes:
+            raise InputError(
+                f"The class label is {class_label}; this classifier has 0 to "
+                f"{config.num_classes - 1}."
+            )
+
+        def logits(x_t: Tensor, t: Tensor) -> Tensor:
+            # The host may have moved the weights in its inference mode.
+            with ordinary_weights(network):
+                scores: Tensor = network(x_t, t)
+            return scores
+
+        guide = ClassifierGuidance(logits, class_label, scale=scale)
+        node_id = getattr(cls.hidden, "unique_id", None)
+        return io.NodeOutput(guided_with(model, guide, [classifier], node_id))
