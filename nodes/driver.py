@@ -22,12 +22,13 @@ import comfy.patcher_extension
 from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
-from ..ilvr_latent.diffusion.guide import Denoise, Guide, GuideRun, Guides, Run, begun
+from ..ilvr_latent.diffusion.guide import Denoise, Guide, GuideRun, Guides, Run
 from .differentiable import differentiable
 from .levels import HostSchedule, HostStep
 from .nested import OnFirstPart
 from .readout import show
 from .run import POST_CFG, HostRun, PostCFG, host_run
+from .sizes import OfEachSize
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class _GuidedSampling:
                 one.tell("Does nothing: these SIGMAS do not lead from noise to a picture.")
             return executor(guider, *rest, **kwargs)
         run = host_run(guider, sampler, sigmas, extra_args, noise, latent_image, denoise_mask)
-        guidance = begun(self.guide, run)
+        guidance: GuideRun = OfEachSize(self.guide, run)
         if run.part is not None:
             guidance = OnFirstPart(guidance, run.part)
         if not guidance.hooks:

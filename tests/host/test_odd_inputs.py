@@ -170,3 +170,59 @@ def test_every_seed_of_the_front_end(
     assert torch.equal(out, again)
     assert distance(pack, out, reference) < 1e-3
     assert not torch.allclose(out, other, atol=0.1)
+
+
+@pytest.mark.parametrize("form", ["eps", "flow"])
+def test_a_sampler_that_changes_the_size_is_given_the_reference_at_each(
+    pack: ModuleType, mix: ModuleType, form: str
+) -> None:
+    import comfy.sample
+    import comfy.samplers
+    from comfy_extras.nodes_advanced_samplers import SamplerLCMUpscale
+
+    model = mix.mixture(form)
+    original = model.model._apply_model
+
+    def at_any_size(x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        model.model.means = mix.means((1, 4, *x.shape[-2:]))
+        return original(x, t, *args, **kwargs)
+
+    model.model._apply_model = at_any_size
+    made = SamplerLCMUpscale.execute(2.0, -1, "bicubic")
+    sigmas = comfy.samplers.calculate_sigmas(model.model.model_sampling, "simple", 6)
+    noise, latent = torch.randn(mix.SHAPE), torch.zeros(mix.SHAPE)
+    reference, cond = mix.draw(4, (1, 4, 32, 32)) / SCALE, mix.conditioning()
+    out = comfy.sample.sample_custom(
+        guided(pack, model, reference), noise, 1.0, made[0], sigmas, cond, cond, latent,
+        disable_pbar=True, seed=7,
+    )  # fmt: skip
+    assert out.shape == reference.shape
+    assert distance(pack, out, reference) < 1e-3
+
+
+@pytest.mark.parametrize("sigmas", [[0.1, 1.0, 5.0, 14.0], [14.0]])
+def test_what_is_no_way_to_a_picture_is_left_alone(
+    pack: ModuleType, mix: ModuleType, sigmas: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unsampling, and SIGMAS without a step."""
+    import comfy.sample
+    import comfy.samplers
+
+    model = mix.mixture("eps")
+    latent, cond = mix.draw(3), mix.conditioning()
+    caplog.set_level("INFO")
+    outs = [
+        comfy.sample.sample_custom(
+            one,
+            torch.zeros(mix.SHAPE),
+            1.0,
+            comfy.samplers.sampler_object("euler"),
+            torch.tensor(sigmas),
+            *(cond, cond, latent),
+            disable_pbar=True,
+            seed=7,
+        )
+        for one in (model, guided(pack, model, mix.draw(4)))
+    ]
+    assert torch.equal(*outs)
+    assert "Does nothing: these SIGMAS" in caplog.text

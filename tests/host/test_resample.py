@@ -205,7 +205,7 @@ def test_a_step_taken_twice_in_a_row_is_matched_with_fresh_noise(
             asked.append(i)
             return super().reference(i, shape)
 
-    monkeypatch.setattr(pack.nodes.driver, "SeededNoise", Noise)
+    monkeypatch.setattr(pack.nodes.run, "SeededNoise", Noise)
     guided = graph.applied(pack, mixture.mixture("eps"), mixture.draw(4), noise="fresh")
     sampled(guided, wrapped(pack, "euler", 1, 2), 3)  # 0 | 0 1 | 1 2
     # Under the call that made the state; -1 made the pure noise.

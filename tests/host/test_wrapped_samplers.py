@@ -60,21 +60,33 @@ def sampled(model: Any, sampler: Any) -> Tensor:
     )
 
 
-@pytest.mark.parametrize("form", ["eps", "flow"])
-@pytest.mark.parametrize("wrap", [in_a_function, in_a_partial, in_its_options])
-def test_a_wrapped_sampler_does_as_it_does_alone(
-    pack: ModuleType, wrap: Callable[[Any], Any], form: str, sampler_name: str
-) -> None:
+def check_wrapped(pack: ModuleType, wrap: Callable[[Any], Any], form: str, name: str) -> None:
     import comfy.samplers
     import graph
     import mixture
 
-    if "sde_" in sampler_name or sampler_name.endswith("_sde_gpu"):
-        pytest.skip("as its sister, which is tried")
     guided = graph.applied(pack, mixture.mixture(form), mixture.draw(4) / 0.8)
-    sampler = comfy.samplers.sampler_object(sampler_name)
+    sampler = comfy.samplers.sampler_object(name)
     alone, wrapped = (sampled(guided, one) for one in (sampler, wrap(sampler)))
     assert torch.equal(alone, wrapped)
+
+
+@pytest.mark.parametrize("form", ["eps", "flow"])
+def test_every_sampler_in_a_function_does_as_it_does_alone(
+    pack: ModuleType, form: str, sampler_name: str
+) -> None:
+    check_wrapped(pack, in_a_function, form, sampler_name)
+
+
+@pytest.mark.parametrize("form", ["eps", "flow"])
+@pytest.mark.parametrize("wrap", [in_a_partial, in_its_options])
+@pytest.mark.parametrize(
+    "name", ["euler", "uni_pc", "sa_solver", "heun", "dpm_fast", "dpmpp_2s_ancestral_cfg_pp"]
+)
+def test_a_sampler_in_other_wrappings_does_as_it_does_alone(
+    pack: ModuleType, wrap: Callable[[Any], Any], form: str, name: str
+) -> None:
+    check_wrapped(pack, wrap, form, name)
 
 
 @pytest.mark.parametrize(
