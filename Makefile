@@ -5,7 +5,7 @@ VENV ?= .venv
 CONSTRAINTS ?= .ci/constraints.txt
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
-.PHONY: demo gallery recipes test test-host lint bench clean
+.PHONY: demo gallery recipes test test-host test-ui lint bench clean
 
 $(VENV)/.runtime: pyproject.toml $(CONSTRAINTS)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -66,7 +66,10 @@ test: $(VENV)/.dev  ## Unit and parity tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 test-host:  ## Tests in each ComfyUI of $COMFYUI_PATH, or of ~/comfy; says which are there
-	.ci/hosts
+	.ci/hosts tests/host
+
+test-ui:  ## The same in a browser: every workflow opens and runs; minutes, on an idle machine
+	.ci/hosts tests/ui
 
 # The nodes import the core relatively: they are checked as ComfyUI loads them, inside a package.
 lint: $(VENV)/.dev  ## Style, formatting and types

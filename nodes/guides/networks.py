@@ -5,6 +5,7 @@ x_0   clean estimate in the MODEL's scale       pictures   (B, 3, H, W) in [-1, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import comfy.model_management
@@ -67,7 +68,8 @@ class Decoder:
             pixels = self._vae.decode(latent).movedim(-1, 1) * 2 - 1
         else:
             with differentiable(network):
-                pixels = network.decode(latent.to(self._vae.device, self._vae.vae_dtype))
+                decode: Callable[..., Tensor] = network.decode  # type: ignore[assignment]
+                pixels = decode(latent.to(self._vae.device, self._vae.vae_dtype))
         if pixels.ndim != 4 or pixels.shape[1] < 3:
             raise InputError("This VAE does not decode to pictures; use that of an image model.")
         return pixels[:, :3].to(x_0)

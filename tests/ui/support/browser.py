@@ -21,6 +21,8 @@ WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 COMFYUI = Path(os.environ.get("COMFYUI_PATH", "~/comfy/ComfyUI")).expanduser()
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 START_TIMEOUT, RUN_TIMEOUT = 400, 400
+# The button lies in the named element, or is it, in newer front ends.
+RUN_BUTTON = '[data-testid="queue-button"] button, button[data-testid="queue-button"]'
 
 READY = "window.app?.graph && window.LiteGraph?.registered_node_types.ILVRApply !== undefined"
 MISSING = """window.app.graph._nodes.map(node => node.type)
@@ -137,7 +139,7 @@ def run(page: Any) -> None:
     Raises:
         AssertionError: a node failed; with what the server says.
     """
-    page.locator('[data-testid="queue-button"] button').first.click()
+    page.locator(RUN_BUTTON).first.click()
     page.wait_for_function("window.outcome !== null", timeout=RUN_TIMEOUT * 1000)
     event, detail = page.evaluate("window.outcome")
     assert event == "execution_success", detail
