@@ -219,7 +219,7 @@ def test_a_learned_variance_is_left_aside(exact: Exact) -> None:
         ({"steps": "0"}, r"steps is '0'"),
         ({"noise": RecordedNoise(torch.zeros(SHAPE), [], {})}, r"corrector\(i, j, shape\)"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_a_bad_setting_is_named_before_the_network_is_called(
     exact: Exact, settings: dict[str, Any], sentence: str
@@ -240,7 +240,7 @@ def test_a_bad_setting_is_named_before_the_network_is_called(
         ({"steps_each": 0}, r"steps_each 0"),
         ({"noise": object()}, r"corrector\(i, j, shape\)"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_bad_settings_of_annealed_langevin_are_named(
     settings: dict[str, Any], sentence: str

@@ -275,7 +275,7 @@ def not_a_number(x: Tensor) -> Tensor:
         ({"energies": [feature_energy(network(), torch.zeros(1, 3, 16, 16), blocks=3)]}, "3x3"),
         ({"energies": [feature_energy(network(), torch.zeros(1, 3, 8, 8), blocks=4)]}, "resize"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_what_cannot_be_used_is_refused_before_the_network_is_called(
     exact: Exact, y_0: Tensor, settings: dict[str, Any], named: str
