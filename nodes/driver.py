@@ -196,7 +196,7 @@ class _StandIn:
     def guided_mean(
         self, mu: Tensor, variance: Tensor | float, x_t: Tensor, x_0: Tensor, sigma: Tensor
     ) -> Tensor:
-        """Asked by samplers that have a posterior mean, in the scale that they hold states in."""
+        """Asked by samplers that have a posterior mean; all of it is variance preserving."""
         return self._guidance.mean(mu, variance, x_t, x_0, self._step(sigma))
 
     def _step(self, sigma: Tensor) -> HostStep:
@@ -214,7 +214,9 @@ class _StandIn:
             # In place: the sampler's next step starts from this tensor.
             refined = x.copy_(refined)
         if "model_options" in kwargs:
-            kwargs["model_options"] = self._shown(kwargs["model_options"], refined, step)
+            kwargs["model_options"] = self._options_with_guide(
+                kwargs["model_options"], refined, step
+            )
 
         denoise = Denoise(lambda x_t: self._denoiser(x_t, sigma, *args, **kwargs))
         x_0 = self._denoised(denoise, refined, step)
@@ -226,7 +228,9 @@ class _StandIn:
         with differentiable(self._run.model):
             return self._guidance.denoise(denoise, x_t, step)
 
-    def _shown(self, model_options: dict[str, Any], x_t: Tensor, step: HostStep) -> dict[str, Any]:
+    def _options_with_guide(
+        self, model_options: dict[str, Any], x_t: Tensor, step: HostStep
+    ) -> dict[str, Any]:
         """The options, with the guide before what the sampler itself has put there.
 
         CFG++ samplers go on from the unconditional prediction, which they take there; it is as

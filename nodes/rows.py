@@ -37,10 +37,10 @@ class Rows:
     """
 
     def __init__(self, noise: Tensor, latent: Tensor | None, seed: int, begins_at: float) -> None:
-        found = _drawn_as(noise, seed)
+        silent = not bool(noise.any())
+        found = None if silent else _drawn_as(noise, seed)
         self.pictures = found if found is not None else list(range(len(noise)))
         stage = round(begins_at * STAGES) * STAGE_SEED
-        silent = not bool(noise.any())
         own = self.pictures
         if silent and latent is not None and latent.shape == noise.shape and bool(latent.any()):
             own = [_sums(row) * ROW_SEED for row in latent.detach().cpu().float()]
@@ -51,8 +51,6 @@ class Rows:
 def _drawn_as(noise: Tensor, seed: int) -> list[int] | None:
     """The place of each row among those that the host draws from a seed; ``None``: it is not."""
     wanted = noise.flatten(1)[:, :COMPARED].cpu().float()
-    if len(noise) == 1 and torch.equal(wanted[0], _first_row(noise, seed)):
-        return [0]
     generator = Generator().manual_seed(seed % 2**64)
     found: dict[int, int] = {}
     most = min(MOST_ROWS, max(len(noise), MOST_NUMBERS // max(noise[0].numel(), 1)))
@@ -63,11 +61,6 @@ def _drawn_as(noise: Tensor, seed: int) -> list[int] | None:
         if len(found) == len(noise):
             return [found[row] for row in range(len(noise))]
     return None
-
-
-def _first_row(noise: Tensor, seed: int) -> Tensor:
-    generator = Generator().manual_seed(seed % 2**64)
-    return torch.randn(noise.shape[1:], generator=generator).flatten()[:COMPARED]
 
 
 def _sums(row: Tensor) -> int:

@@ -1,4 +1,4 @@
-"""A network with a guide around it, for the samplers that call it more than once at a level."""
+"""A network with a guide around it, as every sampler of the core calls it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ class GuidedNetwork:
         guide: a run of the method.
         class_labels: int64 (B,), for class-conditional networks.
         clip_denoised: clamp the network's estimate to [-1, 1].
+
+    Attributes:
+        learned: the variance channels of the last call, where the network has them.
     """
 
     def __init__(
@@ -29,6 +32,7 @@ class GuidedNetwork:
     ) -> None:
         self._model, self._guide = model, guide
         self._labels, self._clip = class_labels, clip_denoised
+        self.learned: Tensor | None = None
 
     def __call__(
         self, x: Tensor, step: Step, a_bar: float, t: float | None = None
@@ -55,7 +59,8 @@ class GuidedNetwork:
         time = torch.full((len(x_t),), t, dtype=dtype, device=x_t.device)
         output = self._model(x_t, time, self._labels)
         if config.learn_sigma:
-            output, _ = output.chunk(2, dim=1)
+            output, learned = output.chunk(2, dim=1)
+            self.learned = learned.detach()
         return predicted_x_0(output, x_t, a_bar, config.prediction_type)
 
 

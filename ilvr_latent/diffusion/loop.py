@@ -14,10 +14,11 @@ from torch import Tensor
 from .. import defaults
 from ..errors import InputError
 from .denoiser import Denoiser, DenoiserConfig
-from .guide import HOOKS, Denoise, Guide, GuideRun, Run, begun
+from .guide import HOOKS, Guide, GuideRun, Run, begun
+from .guided import GuidedNetwork, first_state
 from .noise import NoiseSource, RepeatNoise
 from .resampling import Jump, Resampling, renoised, walk
-from .reverse import Transition, Variance, predicted_x_0, transitions
+from .reverse import Transition, Variance, transitions
 from .samplers import Sampler, chosen_sampler
 from .schedule import Schedule, Step
 
@@ -91,9 +92,11 @@ def sample_with(
     run = Run(schedule, tuple(shape), model.device, noise, hooks)
     guided = begun(guide, run)
 
-    network = _Network(model, class_labels, clip_denoised)
+    network = GuidedNetwork(model, guided, class_labels, clip_denoised)
     transition_of = transitions(schedule)
-    x = _first_state(noise.initial(shape).to(model.device), schedule, start)
+    x = first_state(noise, shape, model.device)
+    if start is not None:
+        x = schedule.steps[0].noised(start.image.to(x), x)
     for move in moves:
         if isinstance(move, Jump):
             x = move(x)
@@ -117,13 +120,11 @@ def _taken(
     step: Step,
     transition: Transition,
     sampler: Sampler,
-    network: _Network,
+    network: GuidedNetwork,
     guided: GuideRun,
 ) -> Tensor:
     """One step with everything that a guide does in it: x_{t-1}."""
-    x_t = guided.state(x_t, step)
-    x_0 = guided.denoise(network.at(step, transition), x_t, step)
-    x_0 = guided.prediction(x_0, x_t, step)
+    x_t, x_0 = network(x_t, step, transition.a_bar)
 
     def mean(mu: Tensor, variance: Tensor | float) -> Tensor:
         return guided.mean(mu, variance, x_t, x_0, step)
@@ -131,28 +132,6 @@ def _taken(
     asked = mean if "mean" in guided.hooks else None
     # Drawn after what the guide draws: the order of the authors' code.
     return sampler.step(x_0, x_t, z().to(x_t), transition, network.learned, asked)
-
-
-class _Network:
-    """The network as a denoiser; remembers the variance channels of its last call."""
-
-    def __init__(self, model: Denoiser, class_labels: Tensor | None, clip_denoised: bool) -> None:
-        self._model, self._labels, self._clip = model, class_labels, clip_denoised
-        self.learned: Tensor | None = None
-
-    def at(self, step: Step, transition: Transition) -> Denoise:
-        """x_t to x_0 at one step."""
-        config = self._model.config
-
-        def denoise(x_t: Tensor) -> Tensor:
-            t = torch.full((len(x_t),), step.t, dtype=torch.int64, device=x_t.device)
-            output = self._model(x_t, t, self._labels)
-            if config.learn_sigma:
-                output, learned = output.chunk(2, dim=1)
-                self.learned = learned.detach()
-            return predicted_x_0(output, x_t, transition.a_bar, config.prediction_type)
-
-        return Denoise(denoise, self._clip)
 
 
 def _from_step(schedule: Schedule, first: int) -> Schedule:
@@ -169,14 +148,6 @@ def _from_step(schedule: Schedule, first: int) -> Schedule:
     return Schedule.of(
         [dataclasses.replace(s, index=s.index - first) for s in schedule.steps[first:]]
     )
-
-
-def _first_state(eps: Tensor, schedule: Schedule, start: Start | None) -> Tensor:
-    """x_T, or the picture that the run starts from at its noise level."""
-    eps = eps if eps.dtype == torch.float64 else eps.float()
-    if start is None:
-        return eps
-    return schedule.steps[0].noised(start.image.to(eps), eps)
 
 
 def _repeating(noise: NoiseSource) -> RepeatNoise:

@@ -103,3 +103,38 @@ def test_what_the_host_lacks_is_refused_before_sampling(pack: ModuleType) -> Non
     with pytest.raises(core.InputError, match="repeats"):
         mixture.sampled(pack.nodes.driver.guided(model, Guide()), "euler")
     assert not model.model.calls
+
+
+def test_universal_guidance_is_repeated_by_ilvr_resample(pack: ModuleType) -> None:
+    """Jumps of one step stand in for the recurrence that a stock sampler cannot offer."""
+    import comfy.samplers
+    import mixture
+    from comfy_extras import nodes_custom_sampler as custom
+
+    core, target = pack.ilvr_latent, mixture.draw(5)
+
+    def loss(x_0: Tensor) -> Tensor:
+        return (x_0 - target.clone()).square().flatten(1).mean(1)
+
+    euler = comfy.samplers.sampler_object("euler")
+    resample = pack.nodes.guides.resample.ILVRResample.execute(euler, 1, 3)[0]
+    model = mixture.mixture("eps")
+    guided = pack.nodes.driver.guided(model, core.guides.UniversalGuidance(loss, weight=20.0))
+    sampling = model.get_model_object("model_sampling")
+    sigmas = comfy.samplers.calculate_sigmas(sampling, "normal", 8)
+
+    def apart(patcher: Any, sampler: Any) -> float:
+        guider = custom.BasicGuider()
+        run = getattr(guider, "execute", None) or guider.get_guider
+        latent = {"samples": torch.zeros(mixture.SHAPE)}
+        node = custom.SamplerCustomAdvanced()
+        execute = getattr(node, "execute", None) or node.sample
+        noise = custom.Noise_RandomNoise(7)
+        out = execute(noise, run(patcher, mixture.conditioning())[0], sampler, sigmas, latent)[0]
+        return float(loss(out["samples"] * 0.8))
+
+    model.model.calls.clear()
+    repeated = apart(guided, resample)
+    assert len(model.model.calls) == 8 + 2 * 7
+    assert repeated < apart(model, resample)
+    assert apart(guided, euler) < apart(model, euler)

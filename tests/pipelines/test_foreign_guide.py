@@ -8,6 +8,7 @@ import torch
 from ilvr_latent import ILVR, GuideRun, Guides, InputError, LowPass, Reference, Run
 from ilvr_latent.diffusion import Step
 from ilvr_latent.diffusion.guide import Denoise
+from ilvr_latent.guides import ClassifierGuidance, ClipGuidance, UniversalGuidance
 from ilvr_latent.pipelines import GuideCallback
 from tests.example_guide import example_guide
 from tests.pipelines.support.exact import draw, exact_pipeline
@@ -61,3 +62,35 @@ def test_without_with_a_guide_of_predictions_is_refused() -> None:
     callback = GuideCallback(pipe, example_guide()(draw(5)), draw(5), predictions=False)
     with pytest.raises(InputError, match=r"prediction.*with callback"):
         pipe(callback_on_step_end=callback)
+
+
+def test_classifier_guidance_where_predictions_can_be_exchanged() -> None:
+    """A classifier of dark latents makes them darker, by its scale."""
+    pipe = exact_pipeline("DDIMScheduler")
+
+    def logits(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        brightness = x.mean((1, 2, 3)) * 50
+        return torch.stack([-brightness, brightness], dim=1)
+
+    def mean_with(scale: float) -> float:
+        with GuideCallback(pipe, ClassifierGuidance(logits, 0, scale=scale), draw(4)):
+            return float(pipe().mean())
+
+    plain = float(pipe().mean())
+    assert mean_with(0.0) == plain
+    assert mean_with(3.0) < mean_with(1.0) < plain - 0.02
+
+
+def test_guides_through_the_network_are_refused() -> None:
+    pipe = exact_pipeline("DDIMScheduler")
+
+    def loss(x_0: torch.Tensor) -> torch.Tensor:
+        return x_0.flatten(1).sum(1)
+
+    guides = UniversalGuidance(loss, weight=1.0), ClipGuidance(lambda x: x, torch.ones(1, 4))
+    for guide in guides:
+        with (
+            GuideCallback(pipe, guide, draw(4)),
+            pytest.raises(InputError, match=r"denoise.*sample_with.*ComfyUI"),
+        ):
+            pipe()
