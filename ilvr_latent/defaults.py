@@ -25,7 +25,7 @@ NOISE: Final = "fresh"
 NOISE_OF_OTHER_SAMPLERS: Final = "hybrid"
 
 # They add no noise either.
-WITHOUT_NOISE: Final = ("ode", "cold")
+WITHOUT_NOISE: Final = ("dpmpp_2m", "unipc", "ode", "cold")
 
 # `ilvr sample`: half the calls, at the same FID (docs/steps.md).
 COMMAND_STEPS: Final = "50"
@@ -36,7 +36,7 @@ FEW_STEPS: Final = 50
 NODE_END: Final = 0.8
 NODE_FACTOR: Final = 4.0
 
-SamplerName = Literal["ddpm", "ddim", "pc", "ode", "cold"]
+SamplerName = Literal["ddpm", "ddim", "dpmpp_2m", "unipc", "pc", "ode", "cold"]
 ReferenceNoise = Literal["fresh", "fixed", "hybrid"]
 
 

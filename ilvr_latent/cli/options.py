@@ -90,8 +90,8 @@ class Options:
     sampler: Literal["auto"] | SamplerName = option(
         AUTO,
         f"auto: from {defaults.FEW_STEPS} steps on ddpm (the paper); below, ddim with eta 0 and "
-        "hybrid noise, which are better there; pc: predictor and corrector; ode: the probability "
-        "flow, six calls a step; cold: cold diffusion",
+        "hybrid noise, which are better there; dpmpp_2m, unipc: solvers of second order; pc: "
+        "predictor and corrector; ode: probability flow, six calls a step; cold: cold diffusion",
         choices=(AUTO, *SAMPLERS, *LOOPS),
         axis=True,
         **_CHECKPOINT,

@@ -13,6 +13,7 @@ from .guide import Guide, GuideRun, Guides, Run
 from .langevin import annealed_langevin
 from .loop import Start, sample_with
 from .loops import LOOPS
+from .multistep import DPMSolverPP2M, UniPC
 from .network_cold import sample_cold
 from .network_flow import encode_flow, sample_flow
 from .noise import CorrectorNoise, JumpNoise, NoiseSource, RecordedNoise, RepeatNoise, SeededNoise
@@ -29,6 +30,7 @@ __all__ = [
     "SAMPLERS",
     "BlurDegradation",
     "CorrectorNoise",
+    "DPMSolverPP2M",
     "Denoiser",
     "DenoiserConfig",
     "FilterDegradation",
@@ -49,6 +51,7 @@ __all__ = [
     "SeededNoise",
     "Start",
     "Step",
+    "UniPC",
     "annealed_langevin",
     "cold_sample",
     "encode_flow",

@@ -66,7 +66,7 @@ def sample_with(
         shape: (B, C, H, W).
         steps: see :func:`ilvr_latent.diffusion.schedule.respaced_timesteps`.
         sampler: a name in :data:`~.samplers.SAMPLERS`, or a sampler with its settings.
-        eta: noise of DDIM, 0 to 1; no effect on DDPM.
+        eta: noise of DDIM, 0 to 1; no effect on the others.
         variance: of DDPM; ``None`` takes what the network has learned, else the fixed one that
             its configuration names.
         class_labels: int64 (B,), for class-conditional networks.
@@ -85,6 +85,7 @@ def sample_with(
     config = model.config
     if isinstance(sampler, str):
         sampler = chosen_sampler(sampler, config, eta=eta, variance=variance)
+    reverse = sampler.begin()
     whole = Schedule(config.noise_schedule, config.diffusion_steps, steps)
     schedule = whole if start is None else _from_step(whole, start.index)
     moves = walk(schedule, resampling, noise)
@@ -105,7 +106,7 @@ def sample_with(
         times = guided.repeats(move)
         for j in range(times):
             z = partial(_noise_of, noise, move, j, times, shape)
-            produced = _taken(x, z, move, transition, sampler, network, guided)
+            produced = _taken(x, z, move, transition, reverse, network, guided)
             if callback is not None:
                 callback(move, produced)
             if j < times - 1:

@@ -3,12 +3,14 @@
 DDPM   arXiv 2006.11239, eq. 6-7      p(x_{t-1} | x_t): posterior mean and a variance
 DDIM   arXiv 2010.02502, eq. 12, 16   eta = 0 deterministic, 1 as noisy as DDPM
 
+Solvers that remember steps are in :mod:`.multistep`.
+
 x_t   state            a_bar       alpha-bar at t                mu     posterior mean
 x_0   clean estimate   a_bar_prev  at the next, less noisy step  eps    predicted noise
 z     normal noise                 (1 after the last step)       sigma  of the noise that is added
 
-A new sampler is a class with ``step`` and a line in :data:`SAMPLERS`: the pixel sampler, the ADM
-Sampler of ComfyUI and the command line read that table.
+A new sampler is a class with ``of``, ``begin`` and ``step`` and a line in :data:`SAMPLERS`: the
+pixel sampler, the ADM Sampler of ComfyUI and the command line read that table.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .denoiser import DenoiserConfig
+from .multistep import DPMSolverPP2M, UniPC
 from .reverse import Transition, Variance, checked_variance, log_variance
 
 Mean = Callable[[Tensor, "Tensor | float"], Tensor]
@@ -41,6 +44,10 @@ class Sampler(Protocol):
         Raises:
             InputError: one cannot be used, or not with this network.
         """
+        ...
+
+    def begin(self) -> Sampler:
+        """The sampler for one run; what it remembers of steps belongs to that run."""
         ...
 
     def step(
@@ -84,6 +91,10 @@ class DDPM:
             InputError: it is unknown, or the network has not learned one.
         """
         return cls(checked_variance(config, variance))
+
+    def begin(self) -> Self:
+        """Itself: it remembers nothing."""
+        return self
 
     def step(
         self,
@@ -130,6 +141,10 @@ class DDIM:
         """
         return cls(eta)
 
+    def begin(self) -> Self:
+        """Itself: it remembers nothing."""
+        return self
+
     def step(
         self,
         x_0: Tensor,
@@ -147,7 +162,12 @@ class DDIM:
         return towards if transition.last else towards + sigma * z
 
 
-SAMPLERS: dict[str, type[Sampler]] = {"ddpm": DDPM, "ddim": DDIM}
+SAMPLERS: dict[str, type[Sampler]] = {
+    "ddpm": DDPM,
+    "ddim": DDIM,
+    "dpmpp_2m": DPMSolverPP2M,
+    "unipc": UniPC,
+}
 
 
 def chosen_sampler(

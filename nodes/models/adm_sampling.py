@@ -159,7 +159,7 @@ def sample_adm(
     extra_args = {**extra_args, "model_options": _with_options(extra_args, options)}
     noise = SeededNoise((extra_args.get("seed") or 0) + SEED_OFFSET, x.device)
     a_bar = _exact_a_bar(model.inner_model.inner_model, sigmas)
-    reverse = chosen_sampler(sampler, config, eta=eta)
+    reverse = chosen_sampler(sampler, config, eta=eta).begin()
     steps: list[Transition] = transitions(_Levels(a_bar))
     for i in trange(len(steps), disable=disable):
         step = steps[i]

@@ -226,6 +226,8 @@ def test_samplers_with_a_loop_of_their_own(
     "options",
     [
         ("pc", "--eta", 0.5),
+        ("unipc", "--eta", 0.5),
+        ("dpmpp_2m", "--variance", "fixed_small"),
         ("ode", "--snr", 0.1),
         ("cold", "--variance", "fixed_large"),
         ("ddpm", "--snr", 0.1),
