@@ -88,9 +88,7 @@ def tokenized(
     generator: Generator,
 ) -> Tensor:
     """Some ways to say a picture, and as the last one nothing, (count, 16)."""
-    texts = [
-        in_style(draw_caption(caption, generator), style, generator) for _ in range(count - 1)
-    ]
+    texts = [in_style(draw_caption(caption, generator), style, generator) for _ in range(count - 1)]
     ids: Tensor = tokenizer(
         [*texts, ""],
         padding="max_length",

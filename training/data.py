@@ -27,16 +27,6 @@ ORIGINALS = ("@iconify-json/fluent-emoji-flat", "1.2.6")
 NAMES = ("unicode-emoji-json", "0.9.0")
 SIDE = 128
 HELD_OUT = 64
-GROUPS = (
-    "Smileys & Emotion",
-    "People & Body",
-    "Animals & Nature",
-    "Food & Drink",
-    "Travel & Places",
-    "Activities",
-    "Objects",
-    "Symbols",
-)
 SKIN_TONES = {"1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"}
 
 

@@ -46,7 +46,8 @@ def ema_decay(step: int, span: float) -> float:
     """
     # The root of sigma_rel = (gamma + 1)^1/2 (gamma + 2)^-1 (gamma + 3)^-1/2, its eq. 123.
     gamma = float(np.roots([1, 7, 16 - span**-2, 12 - span**-2]).real.max())
-    return (1 - 1 / step) ** (gamma + 1)
+    decay: float = (1 - 1 / step) ** (gamma + 1)
+    return decay
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ from training.loop import averaged_weights
 from training.train_autoencoder import build
 
 SIDE, BATCH = 128, 64
+SCALING = "scaling.safetensors"
 
 
 def trained_autoencoder(cache: Path) -> AutoencoderTiny:
@@ -36,7 +37,7 @@ def encode_views(pictures: dict[str, Tensor], vae: AutoencoderTiny, count: int) 
     """Latents of random views of every picture, fp16 (K, count, 8, 16, 16)."""
     device = vae.device
     generator = Generator(device).manual_seed(0)
-    parts = pictures["images"].split(BATCH)
+    parts = torch.split(pictures["images"], BATCH)
     encoded = []
     for _ in track(range(count), "encoding"):
         latents = [
@@ -47,12 +48,17 @@ def encode_views(pictures: dict[str, Tensor], vae: AutoencoderTiny, count: int) 
 
 
 def load(cache: Path) -> dict[str, Tensor]:
-    """``latents`` fp16 (K, V, 8, 16, 16) of unit variance, and ``scaling_factor``.
+    """``latents`` fp16 (K, V, 8, 16, 16) of unit variance.
 
     Raises:
         FileNotFoundError: ``python -m training.latents`` has not been run.
     """
     return load_file(cache / "latents.safetensors")
+
+
+def scaling_factor(cache: Path) -> float:
+    """What makes the autoencoder's latents of unit variance."""
+    return load_file(cache / "autoencoder" / SCALING)["scaling_factor"].item()
 
 
 def main() -> None:
@@ -67,8 +73,9 @@ def main() -> None:
     z = encode_views(pictures, vae, options.views)
     scale = z[pictures["style"] != styles.PHOTOGRAPH].float().std()
     partial = options.cache / "latents.partial"
-    save_file({"latents": (z / scale.half()).contiguous(), "scaling_factor": 1 / scale}, partial)
+    save_file({"latents": (z / scale.half()).contiguous()}, partial)
     partial.replace(options.cache / "latents.safetensors")
+    save_file({"scaling_factor": 1 / scale}, options.cache / "autoencoder" / SCALING)
     print(f"{tuple(z.shape)} latents; scaling factor {1 / scale:.4f}")
 
 

@@ -135,6 +135,8 @@ class Training:
         )
         self.progress = Progress()
         self._go_on()
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
         if options.compile:
             self.model.compile()
 
@@ -200,7 +202,7 @@ class Training:
 def train(
     model: nn.Module, loss: Loss, recipe: Recipe, options: Options, report: Report | None = None
 ) -> None:
-    """Train until enough pictures have been seen or time is up, going on where the last run stopped.
+    """Train until enough pictures have been seen or time is up, from where the last run stopped.
 
     Args:
         model: freshly built, with the same weights in every process.
@@ -219,9 +221,9 @@ def train(
     generator.manual_seed(1_000_003 * (progress.step + 1) + rank)
     trained = DistributedDataParallel(training.model) if world > 1 else training.model
 
-    running, logged_at, logged_seen = torch.zeros((), device=options.device), progress.step, 0.0
+    running = torch.zeros((), device=options.device)
+    logged_at, logged_seen = progress.step, progress.seen
     saved = since = time.monotonic()
-    logged_seen = progress.seen
     while options.done(progress) < 1:
         running += training.step(loss, trained, recipe.batch_size // world, generator)
         if progress.step - logged_at == LOG_EVERY:

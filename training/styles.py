@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import json
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,6 +22,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor
 
+from ilvr_latent.embedded import GROUPS
 from training import captions, data
 from training.photographs import photographs
 from training.references import EMOJI, NOTO, TWEMOJI
@@ -141,24 +143,22 @@ def prepare(cache: Path) -> dict[str, Tensor]:
     empty = captions.tokenized(tokenizer, (), captions.SOLID, CAPTIONS, generator)
     tokens += [empty] * len(photos)
     pixels, begins = encoded(images)
-    index = torch.tensor(same_as)
+    shown = torch.tensor(same_as)
     none = torch.zeros(len(photos))
     return {
         "pixels": pixels,
         "begins": begins,
         "style": torch.tensor(style + [PHOTOGRAPH] * len(photos)),
-        "weights": torch.cat([solid["weights"][index], none]),
-        "held_out": torch.cat([solid["held_out"][index], none.bool()]),
-        "group": torch.cat([groups(chosen)[index], none.long() - 1]),
+        "weights": torch.cat([solid["weights"][shown], none]),
+        "held_out": torch.cat([solid["held_out"][shown], none.bool()]),
+        "group": torch.cat([groups(chosen)[shown], none.long() - 1]),
         "tokens": torch.stack(tokens).short(),
     }
 
 
 def groups(pictures: list[data.Picture]) -> Tensor:
-    """The number of each picture's group in :data:`training.data.GROUPS`, -1 where unknown."""
-    return torch.tensor(
-        [data.GROUPS.index(p.group) if p.group in data.GROUPS else -1 for p in pictures]
-    )
+    """Each picture's position in :data:`ilvr_latent.embedded.GROUPS`, -1 where unknown."""
+    return torch.tensor([GROUPS.index(p.group) if p.group in GROUPS else -1 for p in pictures])
 
 
 def load(cache: Path = data.CACHE) -> dict[str, Tensor]:
@@ -175,7 +175,7 @@ def load(cache: Path = data.CACHE) -> dict[str, Tensor]:
     stored = load_file(path)
     pixels, begins = stored.pop("pixels").numpy(), stored.pop("begins").tolist()
     images = []
-    for start, end in zip(begins, begins[1:], strict=False):
+    for start, end in itertools.pairwise(begins):
         with Image.open(io.BytesIO(pixels[start:end].tobytes())) as picture:
             images.append(torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1))
     return {"images": torch.stack(images), **stored}

@@ -25,9 +25,7 @@ from training.augment import crops
 from training.loop import Recipe, read_options, train
 from training.report import resized, tiled
 
-RECIPE = Recipe(
-    name="autoencoder", images=600_000, batch_size=64, learning_rate=1.5e-3, decay=0.5
-)
+RECIPE = Recipe(name="autoencoder", images=600_000, batch_size=64, learning_rate=1.5e-3, decay=0.5)
 LATENT_CHANNELS = 8
 PHOTOGRAPHS = 0.25  # share of the crops
 SIDE = 64
@@ -155,7 +153,7 @@ def report(model: nn.Module, unseen: Tensor, references: Tensor) -> tuple[dict[s
     assert isinstance(model, NoisyAutoencoder)
     kept = []
     for x in (unseen, references):
-        parts = [model.vae.decoder(model.vae.encoder(part)) for part in x.split(16)]
+        parts = [model.vae.decoder(model.vae.encoder(part)) for part in torch.split(x, 16)]
         kept.append(torch.cat(parts).clamp(-1, 1))
     figures = {
         "psnr_held_out": psnr(unseen, kept[0]).mean().item(),

@@ -17,7 +17,8 @@ from torch import Generator, Tensor, nn
 
 from ilvr_latent.adm.classifier_network import ADMClassifier, ClassifierConfig
 from ilvr_latent.diffusion.schedule import alphas_cumprod
-from training import data, styles
+from ilvr_latent.embedded import GROUPS
+from training import styles
 from training.augment import views
 from training.diffusion import noised
 from training.loop import Recipe, read_options, train
@@ -31,7 +32,7 @@ CONFIG = ClassifierConfig(
     channel_mult=(1, 2, 3, 3),
     attention_downsampling=(8,),
     num_head_channels=32,
-    num_classes=len(data.GROUPS),
+    num_classes=len(GROUPS),
 )
 RECIPE = Recipe(
     name="classifier", images=1_500_000, batch_size=256, learning_rate=1e-3, decay=0.5, beta_2=0.99

@@ -165,7 +165,7 @@ def report(
     chosen = pairs.solid[:: len(pairs.solid) // samples][:samples].to(device)
     nothing = pairs.tokens[0, -1].long()
     made = []
-    for part in chosen.split(128):
+    for part in torch.split(chosen, 128):
         z = drawn(model, pairs.tokens[part, 0].long(), nothing, generator)
         made.append(vae.decode(z / scale).sample.clamp(-1, 1))
     x = torch.cat(made)
@@ -181,7 +181,7 @@ def main() -> None:
     pairs = Pairs(chosen.cache, chosen.device)
     a_bars = alphas_cumprod("scaled_linear", 1000).float().to(chosen.device)
     vae = latents.trained_autoencoder(chosen.cache).to(chosen.device)
-    scale = latents.load(chosen.cache)["scaling_factor"].item()
+    scale = latents.scaling_factor(chosen.cache)
 
     def draw_and_compare(model: nn.Module, size: int, generator: Generator) -> Tensor:
         return loss(model, *pairs.draw(size, generator), a_bars, generator)

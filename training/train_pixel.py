@@ -9,7 +9,6 @@ lost).
 from __future__ import annotations
 
 import dataclasses
-
 from pathlib import Path
 
 import torch
@@ -43,7 +42,7 @@ CONFIG = ADMConfig(
     sigma_small=True,
 )
 RECIPE = Recipe(
-    name="pixel", images=4_000_000, batch_size=256, learning_rate=8e-4, decay=0.4, beta_2=0.99
+    name="pixel", images=4_000_000, batch_size=384, learning_rate=9e-4, decay=0.4, beta_2=0.99
 )
 SAMPLE_STEPS = "50"
 
