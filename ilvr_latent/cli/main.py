@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("ilvr: stopped; finished pictures are kept.", file=sys.stderr)
         return 130
     except Exception as error:
-        message = _explained(error, getattr(options, "batch_size", 1))
+        message = _explained(error, getattr(options, "batch_size", None))
         if options.debug or message is None:
             raise
         print(f"ilvr: {message}", file=sys.stderr)
@@ -79,11 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _explained(error: Exception, batch_size: int) -> str | None:
+def _explained(error: Exception, batch_size: int | None) -> str | None:
     """One sentence for an error that the user can do something about."""
     if isinstance(error, InputError):
         return str(error)
     if _is_out_of_memory(error):
+        # Not every command has the options that help.
+        if batch_size is None:
+            return "Out of memory: use smaller pictures, or a machine with more memory."
         return (
             f"Out of memory at batch size {batch_size}: lower --batch-size, "
             "or use --dtype bfloat16 or a smaller model."
