@@ -131,7 +131,7 @@ def _check_size(opened: Image.Image, path: Path | str) -> None:
 def _turn(image: Image.Image) -> Image.Transpose | None:
     """What makes it upright, as its EXIF says; EXIF that cannot be read says nothing."""
     try:
-        return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+        return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     # Metadata never decides whether pixels can be read, and it can be broken in any way.
     except Exception:
         return None

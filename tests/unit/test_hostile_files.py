@@ -8,6 +8,7 @@ import json
 import os
 import random
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from ilvr_latent import InputError, load_adm
+from ilvr_latent.adm.weights import read_weights
 from ilvr_latent.pictures.images import as_rgb, find_images, read_image, to_images, to_tensor
 
 COUNT = 150
@@ -270,3 +272,41 @@ def test_large_pictures_are_converted_in_pieces_as_whole_ones(
     whole = as_rgb(rgba).tobytes()
     monkeypatch.setattr("ilvr_latent.pictures.images.STRIP_PIXELS", 50)
     assert as_rgb(rgba).tobytes() == whole
+
+
+@pytest.mark.parametrize("averaged", ["ema_model", "model_ema", "ema"])
+def test_averaged_weights_are_taken_and_the_others_can_be_had(
+    tiny_checkpoint: Callable[..., Path], tmp_path: Path, averaged: str
+) -> None:
+    weights = load_file(tiny_checkpoint())
+    halved = {name: tensor / 2 for name, tensor in weights.items()}
+    shadow = {"decay": 0.99, "shadow_params": list(halved.values())}
+    path = tmp_path / "x.pt"
+    torch.save({"model": weights, averaged: shadow if averaged == "ema" else halved}, path)
+    ema, raw = read_weights(path), read_weights(path, "model")
+    assert torch.equal(ema.tensors["out.2.weight"], halved["out.2.weight"])
+    assert torch.equal(raw.tensors["out.2.weight"], weights["out.2.weight"])
+    assert averaged in str(ema.taken)
+    assert "weights=model" in str(ema.taken)
+
+
+def test_an_archive_whose_records_are_cut_is_refused(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.pt", tmp_path / "cut.pt"
+    torch.save({"time_embed.0.weight": torch.ones(4096)}, whole)
+    with zipfile.ZipFile(whole) as read, zipfile.ZipFile(cut, "w") as written:
+        for name in read.namelist():
+            data = read.read(name)
+            written.writestr(name, data[: len(data) // 2] if "/data/" in name else data)
+    refused(lambda: read_weights(cut))
+    assert read_weights(whole).tensors["time_embed.0.weight"].sum() == 4096
+
+
+def test_a_refusal_names_the_file(tiny_checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+    path = tmp_path / "of-my-own.safetensors"
+    tensors = load_file(tiny_checkpoint())
+    save_file(tensors, path)  # without its configuration
+    assert "of-my-own" in refused(lambda: load_adm(path))
+    tensors.pop("out.2.weight")
+    save_file(tensors, path)
+    assert "of-my-own" in refused(lambda: load_adm(path))
+    assert "~nobody" in refused(lambda: load_adm("~nobody-of-this-name/x.pt"))
