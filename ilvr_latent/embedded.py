@@ -6,20 +6,37 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .adm import load_adm
-from .shipped import ASSETS, LATENT_MODEL, PIXEL_MODEL, REFERENCES
+from .adm import load_adm, load_adm_classifier
+from .shipped import ASSETS, CLASSIFIER, LATENT_MODEL, PIXEL_MODEL, REFERENCES
 
 if TYPE_CHECKING:
+    from .adm.classifier_network import ADMClassifier
     from .adm.unet import ADM
 
 __all__ = [
     "ASSETS",
+    "CLASSIFIER",
+    "GROUPS",
     "LATENT_MODEL",
     "PIXEL_MODEL",
     "REFERENCES",
     "load_embedded",
+    "load_embedded_classifier",
     "load_embedded_pipeline",
 ]
+
+
+GROUPS = (
+    "Smileys & Emotion",
+    "People & Body",
+    "Animals & Nature",
+    "Food & Drink",
+    "Travel & Places",
+    "Activities",
+    "Objects",
+    "Symbols",
+)
+"""What the embedded classifier tells apart: Unicode's groups of emoji, without flags."""
 
 
 def load_embedded(*, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> ADM:
@@ -30,6 +47,18 @@ def load_embedded(*, device: torch.device | str = "cpu", dtype: torch.dtype | No
         dtype: precision of the network; fp32 by default.
     """
     return load_adm(PIXEL_MODEL, device=device, dtype=dtype)
+
+
+def load_embedded_classifier(*, device: torch.device | str = "cpu") -> ADMClassifier:
+    """The embedded classifier of noisy 64x64 pictures, for the embedded pixel model.
+
+    Its labels are the positions in :data:`GROUPS`. For
+    :class:`~ilvr_latent.guides.classifier.ClassifierGuidance`; 1.3 million parameters, fp32.
+
+    Args:
+        device: where to put it.
+    """
+    return load_adm_classifier(CLASSIFIER, device=device, num_head_channels=32)
 
 
 def load_embedded_pipeline(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 MOST_LETTERS, FROM_THE_END = 400, 150
 
@@ -29,6 +30,17 @@ def check_choice(name: str, value: object, options: Collection[str]) -> None:
     if value not in options:
         listed = ", ".join(repr(option) for option in options)
         raise InputError(f"The {name} is {value!r}; use one of {listed}.")
+
+
+@contextmanager
+def about(name: object) -> Iterator[None]:
+    """Name the file in the refusals of the block that do not."""
+    try:
+        yield
+    except InputError as error:
+        if str(name) in str(error):
+            raise
+        raise type(error)(f"{str(name)!r}: {error}") from error
 
 
 def _in_one_line(text: str) -> str:

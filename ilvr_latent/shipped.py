@@ -7,4 +7,5 @@ from pathlib import Path
 ASSETS = Path(__file__).parent / "assets"
 PIXEL_MODEL = ASSETS / "emoji64.safetensors"
 LATENT_MODEL = ASSETS / "emoji-latent"
+CLASSIFIER = ASSETS / "classifier64.safetensors"
 REFERENCES = ASSETS / "references"

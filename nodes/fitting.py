@@ -127,11 +127,26 @@ def fit_image(image: Tensor, width: int, height: int, fit: Fit) -> Tensor:
         return resized(x, height, width).clamp(0, 1).movedim(1, -1)
     ratios = height / x.shape[-2], width / x.shape[-1]
     scale = max(ratios) if fit == "crop" else min(ratios)
+    if fit == "crop":
+        x = _middle(x, math.ceil(height / scale), math.ceil(width / scale), scale)
     x = resized(x, *(max(1, round(side * scale)) for side in x.shape[-2:])).clamp(0, 1)
     # Negative padding crops.
     down, right = height - x.shape[-2], width - x.shape[-1]
     frame = (right // 2, right - right // 2, down // 2, down - down // 2)
     return F.pad(x, frame, value=1.0).movedim(1, -1)
+
+
+def _middle(x: Tensor, height: int, width: int, scale: float) -> Tensor:
+    """What of (..., H, W) is seen after resizing by ``scale``, and what the kernel reads beside it.
+
+    Resized first, what sticks out of a long picture would take gigabytes.
+    """
+    beside = math.ceil(2 * max(1.0, 1 / scale)) + 1
+    top, left = (
+        max(0, (side - seen) // 2 - beside)
+        for side, seen in zip(x.shape[-2:], (height, width), strict=True)
+    )
+    return x[..., top : x.shape[-2] - top, left : x.shape[-1] - left]
 
 
 def on_white(image: Tensor) -> Tensor:

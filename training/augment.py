@@ -1,89 +1,116 @@
-"""Random views of the training pictures: flip, zoom, shift, and a slight turn of the hue."""
+"""Random views of the training pictures, whole batches at once on any device."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 RGB_TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+YIQ_TO_RGB = torch.linalg.inv(RGB_TO_YIQ)
+ZOOM, SHIFT, HUE = (0.82, 1.03), 0.08, 20.0
 
 
-def uniform(low: float, high: float, generator: Generator) -> float:
-    """One number from [low, high)."""
-    return low + (high - low) * torch.rand((), generator=generator).item()
+def uniform(low: float, high: float, size: int, generator: Generator) -> Tensor:
+    """Numbers from [low, high), (size,)."""
+    return low + (high - low) * torch.rand(size, generator=generator, device=generator.device)
 
 
-def rotate_hue(image: Tensor, degrees: float) -> Tensor:
-    """Turn the hue of an RGB image (3, H, W) around the grey axis, brightness unchanged."""
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    turn = torch.tensor([[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]])
-    matrix = torch.linalg.inv(RGB_TO_YIQ) @ turn @ RGB_TO_YIQ
-    return torch.einsum("ij,jhw->ihw", matrix, image)
+def chosen(share: float, size: int, generator: Generator) -> Tensor:
+    """Which of a batch are among this share, bool (size, 1, 1, 1)."""
+    return (uniform(0, 1, size, generator) < share).view(-1, 1, 1, 1)
 
 
-def view(picture: Tensor, side: int, generator: Generator, *, hue_share: float = 0.05) -> Tensor:
-    """One random view of a picture on white.
+def rotate_hue(images: Tensor, degrees: Tensor) -> Tensor:
+    """Turn the hue of RGB images (B, 3, H, W) around the grey axis, brightness unchanged."""
+    to_yiq, to_rgb = RGB_TO_YIQ.to(images), YIQ_TO_RGB.to(images)
+    cos, sin = torch.cos(torch.deg2rad(degrees)), torch.sin(torch.deg2rad(degrees))
+    one, zero = torch.ones_like(cos), torch.zeros_like(cos)
+    turn = torch.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos], dim=-1).view(-1, 3, 3)
+    return torch.einsum("bij,bjhw->bihw", to_rgb @ turn @ to_yiq, images)
+
+
+def moved(images: Tensor, scale: Tensor, shift: Tensor, mirrored: Tensor, side: int) -> Tensor:
+    """Zoomed, shifted and mirrored, on white.
 
     Args:
-        picture: uint8 (3, S, S).
-        side: side of the view in pixels.
-        generator: where every random number comes from.
+        images: (B, 3, S, S) in [-1, 1] on white.
+        scale: (B,) size of the picture in the frame, 1 fills it.
+        shift: (B, 2) right and down, in shares of the frame's side.
+        mirrored: bool (B, 1, 1, 1).
+        side: of the result in pixels.
+
+    Returns:
+        (B, 3, side, side) in [-1, 1].
+    """
+    affine = torch.zeros(len(images), 2, 3, device=images.device)
+    affine[:, 0, 0] = torch.where(mirrored.flatten(), -1, 1) / scale
+    affine[:, 1, 1] = 1 / scale
+    affine[:, :, 2] = -2 * shift / scale[:, None]
+    shape = (len(images), 3, *images.shape[-2:])
+    grid = F.affine_grid(affine, list(shape), align_corners=False)
+    # What lies outside is zero: white, once it has been taken away.
+    x = 1 + F.grid_sample(images - 1, grid, mode="bicubic", align_corners=False)
+    if side != x.shape[-1]:
+        x = F.interpolate(x, (side, side), mode="bicubic", antialias=True)
+    return x.clamp(-1, 1)
+
+
+def views(pictures: Tensor, side: int, generator: Generator, *, hue_share: float = 0.05) -> Tensor:
+    """One random view of each picture: mirrored, zoomed, shifted, seldom of a turned hue.
+
+    Args:
+        pictures: uint8 (B, 3, S, S) on white.
+        side: side of the views in pixels.
+        generator: where every random number comes from, on the pictures' device.
         hue_share: share of views whose hue is turned, by at most 20 degrees.
 
     Returns:
-        (3, side, side) in [-1, 1].
+        (B, 3, side, side) in [-1, 1].
     """
-    size = round(side * uniform(0.82, 1.03, generator))
-    image = F.interpolate(
-        picture[None].float() / 127.5 - 1, (size, size), mode="bicubic", antialias=True
-    )[0].clamp(-1, 1)
-    if torch.rand((), generator=generator) < 0.5:
-        image = image.flip(-1)
-    if torch.rand((), generator=generator) < hue_share:
-        image = rotate_hue(image, uniform(-20, 20, generator)).clamp(-1, 1)
-    reach = 0.08 * side
-    canvas = torch.ones(3, side + 2 * side, side + 2 * side)
-    top, left = (
-        side + round((side - size) / 2 + uniform(-reach, reach, generator)) for _ in range(2)
-    )
-    canvas[:, top : top + size, left : left + size] = image
-    return canvas[:, side : 2 * side, side : 2 * side]
+    size = len(pictures)
+    scale = uniform(*ZOOM, size, generator)
+    shift = uniform(-SHIFT, SHIFT, 2 * size, generator).view(size, 2)
+    x = moved(pictures.float() / 127.5 - 1, scale, shift, chosen(0.5, size, generator), side)
+    turned = rotate_hue(x, uniform(-HUE, HUE, size, generator)).clamp(-1, 1)
+    return torch.where(chosen(hue_share, size, generator), turned, x)
 
 
-def crop(picture: Tensor, side: int, generator: Generator) -> Tensor:
-    """One crop with strongly changed colours, for a network that must serve any picture.
+def crops(pictures: Tensor, side: int, generator: Generator) -> Tensor:
+    """One crop of each with strongly changed colours, for a network that must serve any picture.
 
     The hue is turned by any angle, saturation and contrast vary, and the white behind the picture
     becomes any colour in a third of the crops.
 
     Args:
-        picture: uint8 (3, S, S) on white.
-        side: side of the crop in pixels.
-        generator: where every random number comes from.
+        pictures: uint8 (B, 3, S, S) on white.
+        side: side of the crops in pixels, at most S.
+        generator: where every random number comes from, on the pictures' device.
 
     Returns:
-        (3, side, side) in [-1, 1].
+        (B, 3, side, side) in [-1, 1].
     """
-    length = picture.shape[-1]
-    size = round(side * uniform(0.6, 1.7, generator))
-    size = min(size, length)
-    top, left = (int(torch.randint(length - size + 1, (), generator=generator)) for _ in range(2))
-    image = picture[:, top : top + size, left : left + size].float() / 127.5 - 1
-    image = F.interpolate(image[None], (side, side), mode="bicubic", antialias=True)[0]
-    if torch.rand((), generator=generator) < 0.5:
-        image = image.flip(-1)
-    if torch.rand((), generator=generator) < 0.5:
-        image = image.transpose(-1, -2)
-    if torch.rand((), generator=generator) < 0.33:
-        # Multiplying keeps the picture's own shading and dyes what was white.
-        dye = torch.rand(3, 1, 1, generator=generator)
-        image = (image + 1) * dye - 1
-    if torch.rand((), generator=generator) < 0.6:
-        image = rotate_hue(image, uniform(-180, 180, generator))
-    grey = image.mean(dim=0, keepdim=True)
-    image = grey + (image - grey) * uniform(0.3, 1.2, generator)
-    image = image * uniform(0.6, 1.05, generator) + uniform(-0.2, 0.2, generator)
-    return image.clamp(-1, 1)
+    size, length = len(pictures), pictures.shape[-1]
+    # The part of the picture that is seen, and where its middle lies.
+    part = uniform(0.6 * side / length, min(1.0, 1.7 * side / length), size, generator)
+    middle = uniform(-1, 1, 2 * size, generator).view(size, 2) * (1 - part)[:, None] / 2
+    x = moved(
+        pictures.float() / 127.5 - 1,
+        1 / part,
+        -middle / part[:, None],
+        chosen(0.5, size, generator),
+        side,
+    )
+    x = torch.where(chosen(0.5, size, generator), x.transpose(-1, -2), x)
+    # Multiplying keeps the picture's own shading and dyes what was white.
+    dye = uniform(0, 1, 3 * size, generator).view(size, 3, 1, 1)
+    x = torch.where(chosen(0.33, size, generator), (x + 1) * dye - 1, x)
+    turned = rotate_hue(x, uniform(-180, 180, size, generator))
+    x = torch.where(chosen(0.5, size, generator), turned, x)
+    grey = x.mean(dim=1, keepdim=True)
+    saturation, contrast, light = (
+        uniform(low, high, size, generator).view(-1, 1, 1, 1)
+        for low, high in ((0.4, 1.2), (0.7, 1.05), (-0.2, 0.2))
+    )
+    changed = (grey + (x - grey) * saturation) * contrast + light
+    return torch.where(chosen(0.6, size, generator), changed, x).clamp(-1, 1)

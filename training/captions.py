@@ -1,7 +1,5 @@
 """What the training pictures are called, and the small tokenizer made from these words.
 
-    python -m training.captions
-
 Names come from unicode-emoji-json, keywords from emojilib (both MIT). A word list of about three
 thousand byte-pair tokens is enough for them; CLIP's own has 49 thousand, which would be larger
 than the rest of the model. Letters are numbered in no fixed order, so a tokenizer belongs to the
@@ -10,23 +8,22 @@ run that was trained with it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from torch import Generator
+from torch import Generator, Tensor
 from transformers import CLIPTokenizer
 
-from training.data import CACHE, NAMES, SKIN_TONES, Picture, canonical, fetch_package, select
+from training.data import NAMES, SKIN_TONES, Picture, canonical, fetch_package
 
 KEYWORDS = ("emojilib", "4.0.3")
 VOCABULARY = 3072
 MAX_LENGTH = 16
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
-DROPOUT = 0.12
+SOLID = "3d"
 
 
 def words(text: str) -> str:
@@ -59,18 +56,64 @@ def captions(pictures: list[Picture], folder: Path) -> list[tuple[str, ...]]:
 
 
 def draw_caption(caption: tuple[str, ...], generator: Generator) -> str:
-    """One way to say it: name, name and keywords, keywords, or, for guidance, nothing."""
+    """One way to say it: name, name and keywords, or keywords.
+
+    Args:
+        caption: the name and the keywords; empty where nobody has named it.
+        generator: where every random number comes from.
+    """
     name, *keywords = caption or ("",)
     kind = torch.rand((), generator=generator).item()
-    if kind < DROPOUT:
-        return ""
     order = torch.randperm(len(keywords), generator=generator)[:3].tolist()
     some = [keywords[index] for index in order[: 1 + int(kind * 1000) % 3]]
-    if kind < 0.25:
+    if kind < 0.15:
         return f"{'an' if name[0] in 'aeiou' else 'a'} {name}" if name else name
-    if kind < 0.55 or not some:
+    if kind < 0.5 or not some:
         return name
-    return ", ".join([name, *some] if kind < 0.85 else some)
+    return ", ".join([name, *some] if kind < 0.8 else some)
+
+
+def in_style(text: str, style: str, generator: Generator) -> str:
+    """The caption with the word for its design, which the solid one mostly goes without."""
+    if style == SOLID and torch.rand((), generator=generator) < 0.75:
+        return text
+    return f"{text}, {style}" if torch.rand((), generator=generator) < 0.5 else f"{style} {text}"
+
+
+def tokenized(
+    tokenizer: CLIPTokenizer,
+    caption: tuple[str, ...],
+    style: str,
+    count: int,
+    generator: Generator,
+) -> Tensor:
+    """Some ways to say a picture, and as the last one nothing, (count, 16)."""
+    texts = [in_style(draw_caption(caption, generator), style, generator) for _ in range(count - 1)]
+    ids: Tensor = tokenizer(
+        [*texts, ""],
+        padding="max_length",
+        max_length=MAX_LENGTH,
+        truncation=True,
+        return_tensors="pt",
+    ).input_ids
+    return ids
+
+
+def tokenizer_of(
+    known: list[tuple[str, ...]], styles: tuple[str, ...], folder: Path
+) -> CLIPTokenizer:
+    """The tokenizer of all captions, made on first use.
+
+    Args:
+        known: as :func:`captions` gives them.
+        styles: the words for the designs.
+        folder: where its files are.
+    """
+    if (folder / "vocab.json").exists():
+        tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(folder)
+        return tokenizer
+    texts = [text for caption in known for text in caption]
+    return make_tokenizer([*texts, *styles], folder)
 
 
 def make_tokenizer(texts: list[str], folder: Path) -> CLIPTokenizer:
@@ -100,19 +143,3 @@ def make_tokenizer(texts: list[str], folder: Path) -> CLIPTokenizer:
         (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
     tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(folder)
     return tokenizer
-
-
-def main() -> None:
-    """Make the tokenizer."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", type=Path, default=CACHE)
-    cache = parser.parse_args().cache
-    known = captions(select(cache / "npm"), cache / "npm")
-    texts = [text for caption in known for text in caption]
-    tokenizer = make_tokenizer(texts, cache / "tokenizer")
-    longest = max(len(tokenizer.tokenize(text)) for text in texts)
-    print(f"{len(tokenizer)} tokens; the longest of {len(texts)} texts has {longest}")
-
-
-if __name__ == "__main__":
-    main()

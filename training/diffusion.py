@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -34,6 +35,19 @@ def learning_rate_factor(progress: float, step: int, *, warm_up: int, decay: flo
     start = 1 - decay
     falling = min(max((progress - start) / decay, 0.0), 1.0)
     return min(1.0, (step + 1) / warm_up) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * falling)))
+
+
+def ema_decay(step: int, span: float) -> float:
+    """The decay that makes averaged weights a power function of the step (EDM2, arXiv 2312.02696).
+
+    Args:
+        step: steps done.
+        span: standard deviation of the profile as a share of the run (sigma_rel), below 0.29.
+    """
+    # The root of sigma_rel = (gamma + 1)^1/2 (gamma + 2)^-1 (gamma + 3)^-1/2, its eq. 123.
+    gamma = float(np.roots([1, 7, 16 - span**-2, 12 - span**-2]).real.max())
+    decay: float = (1 - 1 / step) ** (gamma + 1)
+    return decay
 
 
 @torch.no_grad()

@@ -18,10 +18,10 @@ from torch import Generator, Tensor
 from ilvr_latent.metrics.domain import EMBEDDED_DOMAIN, pooled_features
 from ilvr_latent.metrics.network import FEATURE_NETWORK, SIDE, FeatureNetwork
 from training import data
-from training.augment import view
+from training.augment import views
 from training.loop import averaged_weights
 from training.train_features import build, recognised
-from training.train_pixel import batch
+from training.train_pixel import Views
 
 DOMAIN_VIEWS = 2048
 VIEWS_OF_HELD_OUT = 2
@@ -46,8 +46,7 @@ def standardise(network: FeatureNetwork, x: Tensor) -> None:
 def views_of_held_out(pictures: dict[str, Tensor], generator: Generator) -> Tensor:
     """Random views of the held-out pictures, each of them once before any comes again."""
     held_out = pictures["images"][pictures["held_out"]]
-    views = [view(x, SIDE, generator) for _ in range(VIEWS_OF_HELD_OUT) for x in held_out]
-    return torch.stack(views)
+    return torch.cat([views(held_out, SIDE, generator) for _ in range(VIEWS_OF_HELD_OUT)])
 
 
 def main() -> None:
@@ -58,7 +57,9 @@ def main() -> None:
     pictures = data.load(cache)
     network, seen = trained_network(pictures, cache)
     generator = Generator().manual_seed(0)
-    x = batch(pictures, DOMAIN_VIEWS, generator)  # what the pixel model is trained on
+    x = Views(cache, torch.device("cpu")).draw(
+        DOMAIN_VIEWS, generator
+    )  # what the pixel model is trained on
     standardise(network, x)
     network.half().float()  # what is measured is what ships
     features = {

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
 from training import data
-from training.latents import trained_autoencoder
+from training.latents import scaling_factor, trained_autoencoder
 from training.loop import averaged_weights
 from training.train_latent import build
 
@@ -29,11 +29,10 @@ OUTPUT = Path("ilvr_latent/assets/emoji-latent")
 def assemble(cache: Path) -> StableDiffusionPipeline:
     """The trained networks as one pipeline, fp32."""
     tokenizer = CLIPTokenizer.from_pretrained(cache / "tokenizer")
-    model = build(len(tokenizer))
+    model = build()
     model.load_state_dict(averaged_weights("latent", cache)[0])
     vae = trained_autoencoder(cache)
-    stored = load_file(cache / "latents.safetensors")
-    vae.register_to_config(scaling_factor=round(float(stored["scaling_factor"]), 5))
+    vae.register_to_config(scaling_factor=round(scaling_factor(cache), 5))
     scheduler = DDIMScheduler(
         num_train_timesteps=1000,
         beta_start=0.00085,

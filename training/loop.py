@@ -1,7 +1,7 @@
-"""The loop of every training run here: one process a core, resumable, logged.
+"""The loop of every training run here: any device, resumable, limited in pictures and in time.
 
-One single-threaded process a core, which average their gradients, degrade gracefully beside other
-work; two OpenMP threads do not.
+On a CPU, single-threaded processes (torchrun) average their gradients and degrade gracefully beside
+other work, which OpenMP threads do not. On a GPU, one process, compiled, in bf16.
 """
 
 from __future__ import annotations
@@ -12,21 +12,25 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Generator, Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training import data
-from training.diffusion import learning_rate_factor, update_ema
+from training.diffusion import ema_decay, learning_rate_factor, update_ema
 
-CHECKPOINT_EVERY = 300.0  # seconds
 LOG_EVERY = 50  # steps
+AVERAGED, CHECKPOINT, LOG, SHEET = "averaged.safetensors", "checkpoint.pt", "log.jsonl", "sheet.jpg"
 
 Loss = Callable[[nn.Module, int, Generator], Tensor]
+Report = Callable[[nn.Module], tuple[dict[str, float], Image.Image | None]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Recipe:
         batch_size: pictures a step, over all processes.
         learning_rate: of AdamW, after ``warm_up`` steps and before the decay.
         decay: share of the run over which the learning rate falls to 2 %.
-        ema: decay of the averaged weights.
+        ema_span: of the averaged weights, as a share of the steps so far (EDM2's sigma_rel).
         beta_2: of AdamW.
         warm_up: steps.
         clip: largest norm of the gradient.
@@ -50,124 +54,222 @@ class Recipe:
     batch_size: int
     learning_rate: float
     decay: float
-    ema: float
-    beta_2: float = 0.999
-    warm_up: int = 100
+    ema_span: float = 0.05
+    beta_2: float = 0.99
+    warm_up: int = 200
     clip: float = 1.0
 
 
-def save_checkpoint(path: Path, **state: object) -> None:
-    """Write whole or not at all."""
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+@dataclass
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        step: optimiser steps done.
+        seen: pictures seen.
+        seconds: spent training.
+        warm_up_from: step of the last fresh optimiser.
+    """
+
+    step: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+    warm_up_from: int = 0
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where and how long a run goes.
+
+    Attributes:
+        cache: where checkpoints and logs go, in a folder of the recipe's name.
+        device: to train on.
+        images: pictures the whole run sees.
+        minutes: the run ends after this time even so; the learning rate falls towards the end
+            that comes first.
+        restart: begin at the averaged weights with a fresh optimiser and another warm-up: how to
+            prolong a run that has decayed, and the only safe way to change its loss (the second
+            moments of AdamW belong to the old one).
+        every: seconds between checkpoints and reports.
+        compile: the network, which pays on a GPU.
+    """
+
+    cache: Path
+    device: torch.device
+    images: int
+    minutes: float | None = None
+    restart: bool = False
+    every: float = 300.0
+    compile: bool = False
+
+    def done(self, progress: Progress) -> float:
+        """The share of the run that is done."""
+        by_time = progress.seconds / (60 * self.minutes) if self.minutes else 0.0
+        return max(progress.seen / self.images, by_time)
 
 
 def averaged_weights(name: str, cache: Path) -> tuple[dict[str, Tensor], int]:
-    """The averaged weights of a run's last checkpoint, and how many pictures they have seen."""
-    state = torch.load(cache / name / "checkpoint.pt", weights_only=True)
-    return state["ema"], state["seen"]
+    """The averaged weights of a run, and how many pictures they have seen."""
+    with safe_open(cache / name / AVERAGED, framework="pt") as file:
+        seen = int((file.metadata() or {})["seen"])
+        return {key: file.get_tensor(key).float() for key in file.keys()}, seen  # noqa: SIM118
+
+
+class Training:
+    """One run: its network, optimiser, averaged weights, and what lies on disk.
+
+    Args:
+        model: freshly built, with the same weights in every process.
+        recipe: the hyperparameters.
+        options: where and how long.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, options: Options) -> None:
+        self.recipe, self.options = recipe, options
+        self.folder = options.cache / recipe.name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.model = model.to(options.device)
+        self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=recipe.learning_rate, betas=(0.9, recipe.beta_2), fused=True
+        )
+        self.progress = Progress()
+        self._go_on()
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+        if options.compile:
+            self.model.compile()
+
+    def _go_on(self) -> None:
+        """From the checkpoint, or where there is none from averaged weights."""
+        path, averaged = self.folder / CHECKPOINT, self.folder / AVERAGED
+        if path.exists() and not self.options.restart:
+            state = torch.load(path, weights_only=True, map_location=self.options.device)
+            self.model.load_state_dict(state["model"])
+            self.ema.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.progress = Progress(**state["progress"])
+        elif averaged.exists():
+            weights, seen = averaged_weights(self.recipe.name, self.options.cache)
+            self.model.load_state_dict(weights)
+            self.ema.load_state_dict(weights)
+            step = seen // self.recipe.batch_size
+            self.progress = Progress(step, seen, warm_up_from=step)
+
+    def step(self, loss: Loss, trained: nn.Module, size: int, generator: Generator) -> Tensor:
+        """One step of the optimiser; the loss, on the device."""
+        recipe, progress = self.recipe, self.progress
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * learning_rate_factor(
+                self.options.done(progress),
+                progress.step - progress.warm_up_from,
+                warm_up=recipe.warm_up,
+                decay=recipe.decay,
+            )
+        device = self.options.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            error = loss(trained, size, generator)
+        error.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        progress.step, progress.seen = progress.step + 1, progress.seen + recipe.batch_size
+        update_ema(self.ema, self.model, ema_decay(progress.step, recipe.ema_span))
+        return error.detach()
+
+    def save(self) -> None:
+        """Write checkpoint and averaged weights, each whole or not at all."""
+        partial = self.folder / "partial"
+        state = {
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": vars(self.progress),
+        }
+        torch.save(state, partial)
+        partial.replace(self.folder / CHECKPOINT)
+        weights = {name: w.half().contiguous() for name, w in self.ema.state_dict().items()}
+        save_file(weights, partial, metadata={"seen": str(self.progress.seen)})
+        partial.replace(self.folder / AVERAGED)
+
+    def log(self, record: dict[str, float]) -> None:
+        """Add a line to the log."""
+        line = {**vars(self.progress), **record}
+        with (self.folder / LOG).open("a") as log:
+            print(json.dumps({k: round(v, 5) for k, v in line.items()}), file=log)
 
 
 def train(
-    model: nn.Module,
-    loss: Loss,
-    recipe: Recipe,
-    *,
-    images: int,
-    cache: Path,
-    restart: bool = False,
+    model: nn.Module, loss: Loss, recipe: Recipe, options: Options, report: Report | None = None
 ) -> None:
-    """Train until ``images`` pictures have been seen, going on where the last run stopped.
+    """Train until enough pictures have been seen or time is up, from where the last run stopped.
 
     Args:
         model: freshly built, with the same weights in every process.
         loss: ``loss(model, pictures, generator)`` draws that many pictures and returns a scalar.
         recipe: the hyperparameters.
-        images: length of the whole run; the learning rate falls towards its end.
-        cache: where checkpoints and the log go, in a folder of the recipe's name.
-        restart: begin at the averaged weights with a fresh optimiser and another warm-up: how to
-            prolong a run that has decayed, and the only safe way to change its loss (the second
-            moments of AdamW belong to the old one).
+        options: where and how long.
+        report: figures and a sheet of the averaged network, made at every checkpoint.
     """
     if "RANK" in os.environ:
         dist.init_process_group("gloo")
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    path = cache / recipe.name / "checkpoint.pt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-    ema = copy.deepcopy(model).requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=recipe.learning_rate, betas=(0.9, recipe.beta_2), fused=True
-    )
-    step, seen, seconds, warm_up_from = 0, 0, 0.0, 0
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        model.load_state_dict(state["ema" if restart else "model"])
-        ema.load_state_dict(state["ema"])
-        step, seen, seconds = state["step"], state["seen"], state["seconds"]
-        warm_up_from = step if restart else state.get("warm_up_from", 0)
-        if not restart:
-            optimizer.load_state_dict(state["optimizer"])
+    training = Training(model, recipe, options)
+    progress = training.progress
+    generator = Generator(options.device)
     # A resumed process must not repeat the batches of the first: its stream depends on the step.
-    generator = Generator().manual_seed(1_000_003 * (step + 1) + rank)
-    trained = DistributedDataParallel(model) if world > 1 else model
+    generator.manual_seed(1_000_003 * (progress.step + 1) + rank)
+    trained = DistributedDataParallel(training.model) if world > 1 else training.model
 
-    log = path.with_name("log.jsonl").open("a")
-    running, logged_at = 0.0, step
-    since_log = since_save = time.monotonic()
-    while seen < images:
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * learning_rate_factor(
-                seen / images, step - warm_up_from, warm_up=recipe.warm_up, decay=recipe.decay
-            )
-        error = loss(trained, recipe.batch_size // world, generator)
-        error.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-        optimizer.step()
-        optimizer.zero_grad()
-        step, seen = step + 1, seen + recipe.batch_size
-        update_ema(ema, model, min(recipe.ema, (step + 1) / (step + 10)))
-        running += error.item()
-        if step - logged_at == LOG_EVERY:
-            elapsed = time.monotonic() - since_log
-            seconds, since_log = seconds + elapsed, time.monotonic()
-            record = {
-                "step": step,
-                "seen": seen,
-                "seconds": round(seconds),
-                "loss": running / LOG_EVERY,
-                "images_per_second": round(LOG_EVERY * recipe.batch_size / elapsed, 1),
-            }
-            running, logged_at = 0.0, step
+    running = torch.zeros((), device=options.device)
+    logged_at, logged_seen = progress.step, progress.seen
+    saved = since = time.monotonic()
+    while options.done(progress) < 1:
+        running += training.step(loss, trained, recipe.batch_size // world, generator)
+        if progress.step - logged_at == LOG_EVERY:
+            mean = (running / LOG_EVERY).item()
+            elapsed, since = time.monotonic() - since, time.monotonic()
+            progress.seconds += elapsed
+            rate = (progress.seen - logged_seen) / elapsed
             if rank == 0:
-                print(json.dumps(record), file=log, flush=True)
-        if rank == 0 and (time.monotonic() - since_save > CHECKPOINT_EVERY or seen >= images):
-            since_save = time.monotonic()
-            save_checkpoint(
-                path,
-                model=model.state_dict(),
-                ema=ema.state_dict(),
-                optimizer=optimizer.state_dict(),
-                step=step,
-                seen=seen,
-                seconds=seconds,
-                warm_up_from=warm_up_from,
-            )
+                training.log({"loss": mean, "images_per_second": rate})
+            running.zero_()
+            logged_at, logged_seen = progress.step, progress.seen
+        if rank == 0 and time.monotonic() - saved > options.every:
+            saved = time.monotonic()
+            record(training, report)
+    if rank == 0:
+        record(training, report)
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-def options(description: str | None, recipe: Recipe) -> argparse.Namespace:
-    """The command line of every run: ``--images``, ``--restart`` and ``--cache``."""
+def record(training: Training, report: Report | None) -> None:
+    """Checkpoint, figures and sheet."""
+    training.save()
+    if report is None:
+        return
+    figures, sheet = report(training.ema)
+    training.log(figures)
+    if sheet is not None:
+        sheet.save(training.folder / SHEET, quality=90)
+
+
+def read_options(description: str | None, recipe: Recipe) -> tuple[Recipe, Options]:
+    """The command line of every run."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--images", type=int, default=recipe.images, help="length of the whole run in pictures"
-    )
-    parser.add_argument(
-        "--restart", action="store_true", help="from the averaged weights, with a fresh optimiser"
-    )
-    parser.add_argument("--cache", type=Path, default=data.CACHE)
-    return parser.parse_args()
+    add = parser.add_argument
+    add("--images", type=int, default=recipe.images, help="length of the whole run in pictures")
+    add("--minutes", type=float, help="end after this time even so")
+    add("--batch-size", type=int, default=recipe.batch_size)
+    add("--learning-rate", type=float, default=recipe.learning_rate)
+    add("--restart", action="store_true", help="averaged weights, with a fresh optimiser")
+    add("--cache", type=Path, default=data.CACHE)
+    add("--device", type=torch.device, default=torch.device("cpu"))
+    add("--every", type=float, default=300.0, help="seconds between checkpoints")
+    add("--compile", action="store_true", help="compile the network")
+    chosen = vars(parser.parse_args())
+    changed = {name: chosen.pop(name) for name in ("batch_size", "learning_rate")}
+    return replace(recipe, **changed), Options(**chosen)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -15,6 +16,12 @@ def resized(images: Tensor, side: int) -> Tensor:
     """uint8 (K, 3, 128, 128) to (K, 3, side, side) in [-1, 1]."""
     x = F.interpolate(images.float() / 127.5 - 1, (side, side), mode="bicubic", antialias=True)
     return x.clamp(-1, 1)
+
+
+def tiled(images: Tensor, columns: int = 8) -> Image.Image:
+    """(K, 3, S, S) in [-1, 1] side by side."""
+    rows = rearrange(images, "(r c) d h w -> (r h) (c w) d", c=columns)
+    return Image.fromarray(((rows + 1) * 127.5).round().clamp(0, 255).byte().numpy())
 
 
 def nearest(queries: Tensor, pool: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,6 +37,7 @@ def nearest(queries: Tensor, pool: Tensor) -> tuple[Tensor, Tensor]:
 def curve(log: Path) -> Image.Image:
     """The training loss against pictures seen, both axes logarithmic."""
     records = [json.loads(line) for line in log.read_text().splitlines()]
+    records = [record for record in records if "loss" in record]
     points = torch.tensor([[r["seen"], r["loss"]] for r in records]).log10()
     low, high = points.min(dim=0).values, points.max(dim=0).values
     width, height, left, top = 560, 260, 70, 20

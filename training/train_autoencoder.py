@@ -1,4 +1,4 @@
-"""Train the autoencoder of the latent model: TAESD's layout, 128x128 pictures to 4x16x16 latents.
+"""Train the autoencoder of the latent model: TAESD's layout, 128x128 pictures to 8x16x16 latents.
 
     OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m training.train_autoencoder
 
@@ -15,23 +15,21 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderTiny
 from diffusers.models.autoencoders.vae import AutoencoderTinyBlock
+from PIL.Image import Image
 from torch import Generator, Tensor, nn
 
-from training import data
-from training.augment import crop
-from training.loop import Recipe, options, train
+from ilvr_latent.embedded import REFERENCES
+from ilvr_latent.pictures.images import fit_to, read_image, to_tensor
+from training import data, styles
+from training.augment import crops
+from training.loop import Recipe, read_options, train
+from training.report import resized, tiled
 
-RECIPE = Recipe(
-    name="autoencoder",
-    images=20_000,
-    batch_size=8,
-    learning_rate=1.5e-3,
-    decay=0.4,
-    ema=0.995,
-    beta_2=0.99,
-)
+RECIPE = Recipe(name="autoencoder", images=600_000, batch_size=64, learning_rate=1.5e-3, decay=0.5)
+LATENT_CHANNELS = 8
+PHOTOGRAPHS = 0.25  # share of the crops
 SIDE = 64
-LATENT_NOISE = 0.15
+LATENT_NOISE = 0.08
 LATENT_PENALTY = 5e-3
 COLOUR_WEIGHT, COLOUR_SCALE = 0.2, 1.5
 
@@ -56,7 +54,7 @@ class NoisyAutoencoder(nn.Module):
 def build() -> NoisyAutoencoder:
     """A fresh autoencoder with the published TAESD's layout."""
     torch.manual_seed(0)
-    vae = AutoencoderTiny()
+    vae = AutoencoderTiny(latent_channels=LATENT_CHANNELS)
     begin_as_thumbnail(vae)
     # torch types Module.to without its memory_format.
     return NoisyAutoencoder(vae).to(memory_format=torch.channels_last)  # type: ignore
@@ -109,7 +107,7 @@ def edges(image: Tensor) -> tuple[Tensor, Tensor]:
 
 def distance(image: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference of values and of edges, at full, half and quarter size."""
-    total = torch.zeros(())
+    total = torch.zeros((), device=image.device)
     for _ in range(3):
         total = total + F.l1_loss(image, target)
         for a, b in zip(edges(image), edges(target), strict=True):
@@ -123,22 +121,70 @@ def colour_error(z: Tensor, image: Tensor) -> Tensor:
     return F.mse_loss(z[:, :3], COLOUR_SCALE * F.avg_pool2d(image, 8))
 
 
+class Crops:
+    """Random crops of pictures in every design, and of photographs.
+
+    Args:
+        pictures: as :func:`training.styles.load` gives them.
+        device: where they are drawn.
+    """
+
+    def __init__(self, pictures: dict[str, Tensor], device: torch.device) -> None:
+        photo = pictures["style"] == styles.PHOTOGRAPH
+        drawn = (pictures["weights"] * ~pictures["held_out"]) * (1 - PHOTOGRAPHS)
+        share = torch.where(photo, PHOTOGRAPHS / photo.sum(), drawn / drawn.sum())
+        self._weights = share.to(device)
+        self._images = pictures["images"].to(device)
+
+    def draw(self, size: int, generator: Generator) -> Tensor:
+        """(size, 3, 64, 64) in [-1, 1]."""
+        picked = torch.multinomial(self._weights, size, replacement=True, generator=generator)
+        return crops(self._images[picked], SIDE, generator)
+
+
+def psnr(x: Tensor, y: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB of pictures in [-1, 1], (B,)."""
+    return 10 * torch.log10(4 / (x - y).square().mean(dim=(1, 2, 3)))
+
+
+@torch.inference_mode()
+def report(model: nn.Module, unseen: Tensor, references: Tensor) -> tuple[dict[str, float], Image]:
+    """What it keeps of held-out pictures and of the references, and some of each decoded."""
+    assert isinstance(model, NoisyAutoencoder)
+    kept = []
+    for x in (unseen, references):
+        parts = [model.vae.decoder(model.vae.encoder(part)) for part in torch.split(x, 16)]
+        kept.append(torch.cat(parts).clamp(-1, 1))
+    figures = {
+        "psnr_held_out": psnr(unseen, kept[0]).mean().item(),
+        "psnr_references": psnr(references, kept[1]).mean().item(),
+    }
+    shown = [unseen[:8], kept[0][:8], references[:8], kept[1][:8]]
+    return figures, tiled(torch.cat(shown).cpu())
+
+
 def main() -> None:
     """Train, going on where the last run stopped."""
-    chosen = options(__doc__, RECIPE)
-    pictures = data.load(chosen.cache)
-    weights = pictures["weights"] * ~pictures["held_out"]
+    recipe, chosen = read_options(__doc__, RECIPE)
+    pictures = styles.load(chosen.cache)
+    cut = Crops(pictures, chosen.device)
+    out = pictures["held_out"] & (pictures["style"] == 0)
+    unseen = resized(pictures["images"][out], data.SIDE).to(chosen.device)
+    files = sorted(REFERENCES.glob("*.png"))
+    size = (data.SIDE, data.SIDE)
+    references = torch.cat([to_tensor(fit_to(read_image(f), size)) for f in files])
 
     def loss(model: nn.Module, size: int, generator: Generator) -> Tensor:
-        picked = torch.multinomial(weights, size, replacement=True, generator=generator)
-        image = torch.stack([crop(pictures["images"][index], SIDE, generator) for index in picked])
-        noise = torch.randn(size, 4, SIDE // 8, SIDE // 8, generator=generator)
-        decoded, z = model(image.contiguous(memory_format=torch.channels_last), noise)
+        image = cut.draw(size, generator).contiguous(memory_format=torch.channels_last)
+        shape = (size, LATENT_CHANNELS, SIDE // 8, SIDE // 8)
+        noise = torch.randn(shape, generator=generator, device=generator.device)
+        decoded, z = model(image, noise)
         penalty = LATENT_PENALTY * z.square().mean() + COLOUR_WEIGHT * colour_error(z, image)
         error: Tensor = distance(decoded, image) + penalty
         return error
 
-    train(build(), loss, RECIPE, images=chosen.images, cache=chosen.cache, restart=chosen.restart)
+    references = references.to(chosen.device)
+    train(build(), loss, recipe, chosen, lambda ema: report(ema, unseen, references))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from torch import Generator, Tensor, nn
 
 from ilvr_latent.metrics.network import DIMENSIONS, SIDE, FeatureNetwork
 from training import data
-from training.augment import view
-from training.loop import Recipe, options, train
+from training.augment import views as drawn_views
+from training.loop import Recipe, read_options, train
 
 RECIPE = Recipe(
     name="features",
@@ -23,7 +23,6 @@ RECIPE = Recipe(
     batch_size=32,
     learning_rate=3e-3,
     decay=0.5,
-    ema=0.99,
     warm_up=50,
 )
 HUE_SHARE = 0.3
@@ -66,27 +65,20 @@ def recognised(pictures: dict[str, Tensor]) -> Tensor:
 
 def views(images: Tensor, generator: Generator) -> Tensor:
     """One random view of each picture, (B, 3, 64, 64) in [-1, 1]."""
-    return torch.stack([view(image, SIDE, generator, hue_share=HUE_SHARE) for image in images])
+    return drawn_views(images, SIDE, generator, hue_share=HUE_SHARE)
 
 
 def main() -> None:
     """Train, going on where the last run stopped."""
-    chosen = options(__doc__, RECIPE)
-    images = recognised(data.load(chosen.cache))
+    recipe, chosen = read_options(__doc__, RECIPE)
+    images = recognised(data.load(chosen.cache)).to(chosen.device)
 
     def loss(model: nn.Module, size: int, generator: Generator) -> Tensor:
-        picked = torch.randint(len(images), (size,), generator=generator)
+        picked = torch.randint(len(images), (size,), generator=generator, device=generator.device)
         logits = model(views(images[picked], generator))
         return F.cross_entropy(logits, picked, label_smoothing=SMOOTHING)
 
-    train(
-        build(len(images)),
-        loss,
-        RECIPE,
-        images=chosen.images,
-        cache=chosen.cache,
-        restart=chosen.restart,
-    )
+    train(build(len(images)), loss, recipe, chosen)
 
 
 if __name__ == "__main__":

@@ -2,31 +2,38 @@
 
     OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 -m training.train_latent
 
-Stable Diffusion's layout in small: 4x16x16 latents of the trained autoencoder, cross-attention to
-the last hidden state of a CLIP-layout encoder, scaled-linear betas, v-prediction. Latents and
-tokenizer come from `python -m training.latents` and `python -m training.captions`.
+Stable Diffusion's layout in small: 8x16x16 latents of the trained autoencoder, cross-attention to
+the last hidden state of a CLIP-layout encoder, scaled-linear betas, v-prediction. Latents
+come from `python -m training.latents`, captions from `python -m training.styles`.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
-from diffusers import UNet2DConditionModel
+import torch.nn.functional as F
+from diffusers import AutoencoderTiny, UNet2DConditionModel
+from PIL import Image
 from torch import Generator, Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from ilvr_latent.diffusion.schedule import alphas_cumprod
-from training import captions, data, latents
+from ilvr_latent.metrics.distribution import distances
+from ilvr_latent.metrics.domain import load_embedded_domain, pooled_features
+from ilvr_latent.metrics.network import load_feature_network
+from training import captions, latents, styles
 from training.diffusion import capped_weight, noised, velocity
-from training.loop import Recipe, options, train
+from training.loop import Recipe, read_options, train
+from training.report import tiled
+from training.train_autoencoder import LATENT_CHANNELS
 
 RECIPE = Recipe(
-    name="latent",
-    images=600_000,
-    batch_size=64,
-    learning_rate=1.5e-3,
-    decay=0.4,
-    ema=0.999,
+    name="latent", images=4_000_000, batch_size=512, learning_rate=1.5e-3, decay=0.4, beta_2=0.99
 )
+SHARES = (0.55, 0.15, 0.15, 0.15, 0.0)  # of the designs
+DROPOUT = 0.12  # share of captions that say nothing, for classifier-free guidance
+SAMPLE_STEPS, GUIDANCE_SCALE = 25, 3.0
 WIDTH = 128
 
 
@@ -50,17 +57,17 @@ class TextToImage(nn.Module):
         return v
 
 
-def build(vocabulary: int) -> TextToImage:
+def build(vocabulary: int = captions.VOCABULARY) -> TextToImage:
     """Fresh networks; what each block adds, and the output, start at zero."""
     torch.manual_seed(0)
     unet = UNet2DConditionModel(
         sample_size=16,
-        in_channels=4,
-        out_channels=4,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
         block_out_channels=(64, 128, 128),
         layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=WIDTH,
         # The number of heads: diffusers keeps this name for the sake of old files.
         attention_head_dim=4,
@@ -86,39 +93,106 @@ def build(vocabulary: int) -> TextToImage:
     return TextToImage(unet, text_encoder).to(memory_format=torch.channels_last)  # type: ignore
 
 
+class Pairs:
+    """Latents with a caption each.
+
+    Args:
+        cache: where they are.
+        device: where they are drawn.
+    """
+
+    def __init__(self, cache: Path, device: torch.device) -> None:
+        pictures = styles.load(cache)
+        drawn = pictures["weights"] * ~pictures["held_out"]
+        shares = torch.tensor(SHARES)
+        total = torch.zeros(len(SHARES)).index_add(0, pictures["style"], drawn)
+        self._weights = (drawn * (shares / total.clamp(min=1))[pictures["style"]]).to(device)
+        self._latents = latents.load(cache)["latents"].to(device)
+        self.tokens = pictures["tokens"].to(device)
+        self.solid = torch.nonzero((pictures["style"] == 0) & (self._weights.cpu() > 0)).flatten()
+
+    def draw(self, size: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Latents (size, 8, 16, 16), and tokens (size, 16) of their captions or of nothing."""
+        picked = torch.multinomial(self._weights, size, replacement=True, generator=generator)
+        which, way = (
+            torch.randint(count, (size,), generator=generator, device=picked.device)
+            for count in (self._latents.shape[1], self.tokens.shape[1] - 1)
+        )
+        silent = torch.rand(size, generator=generator, device=picked.device) < DROPOUT
+        tokens = self.tokens[picked, torch.where(silent, -1, way)]
+        return self._latents[picked, which].float(), tokens.long()
+
+
+def loss(
+    model: nn.Module, x_0: Tensor, tokens: Tensor, a_bars: Tensor, generator: Generator
+) -> Tensor:
+    """Weighted error of the predicted velocity, a scalar."""
+    t = torch.randint(len(a_bars), (len(x_0),), generator=generator, device=x_0.device)
+    eps = torch.randn(x_0.shape, generator=generator, device=x_0.device)
+    a_bar = a_bars[t]
+    x_t = noised(x_0, eps, a_bar).contiguous(memory_format=torch.channels_last)
+    error = (model(x_t, t, tokens) - velocity(x_0, eps, a_bar)).square().mean(dim=(1, 2, 3))
+    weighted: Tensor = (capped_weight(a_bar) * error).mean()
+    return weighted
+
+
+@torch.inference_mode()
+def drawn(model: TextToImage, tokens: Tensor, nothing: Tensor, generator: Generator) -> Tensor:
+    """Latents of one sample for each caption (DDIM, classifier-free guidance)."""
+    a_bars = alphas_cumprod("scaled_linear", 1000).float().to(tokens.device)
+    x = torch.randn(len(tokens), LATENT_CHANNELS, 16, 16, generator=generator, device=tokens.device)
+    both = torch.cat([nothing.expand_as(tokens), tokens])
+    steps = torch.linspace(999, 0, SAMPLE_STEPS).long().tolist()
+    for t, following in zip(steps, [*steps[1:], None], strict=True):
+        a_bar = a_bars[t]
+        times = torch.full((2 * len(x),), t, device=x.device)
+        without, given = model(torch.cat([x, x]), times, both).float().chunk(2)
+        v = without + GUIDANCE_SCALE * (given - without)
+        x_0, eps = a_bar.sqrt() * x - (1 - a_bar).sqrt() * v, a_bar.sqrt() * v
+        eps = eps + (1 - a_bar).sqrt() * x
+        x = x_0 if following is None else noised(x_0, eps, a_bars[following].expand(len(x)))
+    return x
+
+
+@torch.inference_mode()
+def report(
+    model: nn.Module, pairs: Pairs, vae: AutoencoderTiny, scale: float, samples: int
+) -> tuple[dict[str, float], Image.Image]:
+    """FID of samples by training captions, against the domain, and some of them."""
+    assert isinstance(model, TextToImage)
+    device = pairs.tokens.device
+    generator = Generator(device).manual_seed(0)
+    chosen = pairs.solid[:: len(pairs.solid) // samples][:samples].to(device)
+    nothing = pairs.tokens[0, -1].long()
+    made = []
+    for part in torch.split(chosen, 128):
+        z = drawn(model, pairs.tokens[part, 0].long(), nothing, generator)
+        made.append(vae.decode(z / scale).sample.clamp(-1, 1))
+    x = torch.cat(made)
+    network = load_feature_network().to(device)
+    small = F.interpolate(x, (64, 64), mode="bicubic", antialias=True).clamp(-1, 1)
+    found = distances(pooled_features(network, small).cpu(), load_embedded_domain().features)
+    return {"fid": found.fid, "kid": found.kid, "samples": len(x)}, tiled(x[:64].cpu())
+
+
 def main() -> None:
     """Train, going on where the last run stopped."""
-    chosen = options(__doc__, RECIPE)
-    npm = chosen.cache / "npm"
-    known = captions.captions(data.select(npm), npm)
-    tokenizer = CLIPTokenizer.from_pretrained(chosen.cache / "tokenizer")
-    views = latents.load(chosen.cache)
-    pictures = data.load(chosen.cache)
-    weights = pictures["weights"] * ~pictures["held_out"]
-    a_bars = alphas_cumprod("scaled_linear", 1000).float()
+    recipe, chosen = read_options(__doc__, RECIPE)
+    pairs = Pairs(chosen.cache, chosen.device)
+    a_bars = alphas_cumprod("scaled_linear", 1000).float().to(chosen.device)
+    vae = latents.trained_autoencoder(chosen.cache).to(chosen.device)
+    scale = latents.scaling_factor(chosen.cache)
 
-    def loss(model: nn.Module, size: int, generator: Generator) -> Tensor:
-        picked = torch.multinomial(weights, size, replacement=True, generator=generator).tolist()
-        x_0 = views.draw(picked, generator)
-        texts = [captions.draw_caption(known[index], generator) for index in picked]
-        tokens = tokenizer(
-            texts, padding="max_length", truncation=True, return_tensors="pt"
-        ).input_ids
-        t = torch.randint(len(a_bars), (size,), generator=generator)
-        eps = torch.randn(x_0.shape, generator=generator)
-        a_bar = a_bars[t]
-        v = model(noised(x_0, eps, a_bar), t, tokens)
-        error = (v - velocity(x_0, eps, a_bar)).square().mean(dim=(1, 2, 3))
-        weighted: Tensor = (capped_weight(a_bar) * error).mean()
-        return weighted
+    def draw_and_compare(model: nn.Module, size: int, generator: Generator) -> Tensor:
+        return loss(model, *pairs.draw(size, generator), a_bars, generator)
 
+    samples = 512 if chosen.device.type == "cuda" else 64
     train(
-        build(len(tokenizer)),
-        loss,
-        RECIPE,
-        images=chosen.images,
-        cache=chosen.cache,
-        restart=chosen.restart,
+        build(),
+        draw_and_compare,
+        recipe,
+        chosen,
+        lambda ema: report(ema, pairs, vae, scale, samples),
     )
 
 

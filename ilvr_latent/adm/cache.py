@@ -18,6 +18,8 @@ from .weights import read_weights, write_weights
 
 logger = logging.getLogger(__name__)
 
+END = 1 << 20
+
 
 def folder() -> Path:
     """Where the copies are: ``$ILVR_CACHE``, ``$XDG_CACHE_HOME/ilvr`` or ``~/.cache/ilvr``."""
@@ -34,10 +36,14 @@ def location(path: Path) -> Path:
         path: the checkpoint.
 
     Returns:
-        The copy's path; its name tells the checkpoint's place, then its size and time.
+        The copy's path; its name tells the checkpoint's place, then its size, time and end.
     """
     stat = path.stat()
-    state = _short_hash(f"{stat.st_size} {stat.st_mtime_ns}")
+    with path.open("rb") as file:
+        # An archive ends in the checksums of all that is in it.
+        file.seek(-min(stat.st_size, END), os.SEEK_END)
+        end = hashlib.sha256(file.read()).hexdigest()
+    state = _short_hash(f"{stat.st_size} {stat.st_mtime_ns} {end}")
     return folder() / f"{_family(path)}-{state}.safetensors"
 
 
@@ -80,7 +86,7 @@ def store(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def _family(path: Path) -> str:
-    return f"{path.stem}-{_short_hash(str(path.resolve()))}"
+    return f"{path.stem[:40]}-{_short_hash(str(path.resolve()))}"
 
 
 def _short_hash(text: str) -> str:

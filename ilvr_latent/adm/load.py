@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -12,12 +13,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, about
 from . import cache, flags
 from .config import ADMConfig
 from .detect import Detected, Shapes, check_size, detect, verify
 from .known import recognise
-from .weights import Weights, check_file, check_finite, read_weights, write_weights
+from .weights import (
+    Weights,
+    check_file,
+    check_finite,
+    check_weights_of,
+    expanded,
+    read_weights,
+    write_weights,
+)
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from .unet import ADM, ADMUNet
@@ -33,6 +44,7 @@ class Inspection:
         file_format: how it is written.
         parameters: number of weights in it.
         dtypes: their precisions.
+        weights: where in the file they are, if there are several kinds: averaged ones (EMA) first.
         detected: what keys and shapes tell.
         known: name of the published checkpoint with these shapes, if any.
         config: everything needed to use it, or ``None`` where flags are missing.
@@ -44,6 +56,7 @@ class Inspection:
     file_format: str
     parameters: int
     dtypes: tuple[str, ...]
+    weights: str | None
     detected: Detected
     known: str | None
     config: ADMConfig | None
@@ -59,6 +72,7 @@ def load_adm(
     *,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
+    weights: object = "ema",
     **given: object,
 ) -> ADM:
     """Load a guided-diffusion checkpoint, ready to sample from.
@@ -67,6 +81,7 @@ def load_adm(
         path: a ``.pt`` or safetensors file with guided-diffusion's parameter names.
         device: where the network shall be.
         dtype: what it shall compute in; fp32 by default.
+        weights: ``ema``, the averaged ones where the file has them, or ``model``, the raw ones.
         **given: guided-diffusion's flags (``num_head_channels``, ``noise_schedule``, ...), needed
             where neither the file nor the table of published checkpoints tells them.
 
@@ -79,25 +94,48 @@ def load_adm(
     dtype = dtype or torch.float32
     if not dtype.is_floating_point:
         raise InputError(f"dtype is {dtype}; use torch.float32, torch.bfloat16 or torch.float16.")
-    path, parsed = Path(path).expanduser(), flags.parse(given)
+    which = check_weights_of(weights)
+    path, parsed = expanded(path), flags.parse(given)
     check_file(path)
-    cached = cache.fetch(path)
-    weights = read_weights(path) if cached is None else Weights(cached, {}, "safetensors")
-    detected, config = _examine(weights, parsed)
-    config = config or flags.resolve(detected, recognise(detected), parsed)
-    check_finite(weights.tensors, path)
-    model = _network(weights.tensors, config, torch.device(device), dtype)
+    with about(path):
+        read, config = _read(path, parsed, which)
+        check_finite(read.tensors, path)
+        model = _network(read.tensors, config, torch.device(device), dtype)
     # Only now is it certain that the file is worth a copy.
-    if weights.file_format != "safetensors":
-        cache.store(path, weights.tensors)
+    if read.file_format != "safetensors" and which == "ema":
+        cache.store(path, read.tensors)
     return model
 
 
-def inspect_checkpoint(path: str | PathLike[str], **given: object) -> Inspection:
+def _read(path: Path, parsed: Mapping[str, Any], which: str) -> tuple[Weights, ADMConfig]:
+    """The file's weights and what they are; from the cached copy, if that will do."""
+    cached = cache.fetch(path) if which == "ema" else None
+    if cached is not None:
+        copy = Weights(cached, {}, "safetensors")
+        try:
+            return copy, _resolved(copy, parsed)
+        except InputError as error:
+            # Whether the copy or the flags are wrong, the file itself tells.
+            logger.info("The cached copy is not used: %s", error)
+    weights = read_weights(path, which)
+    if weights.taken is not None:
+        logger.warning("%s: took the weights under %s.", path.name, weights.taken)
+    return weights, _resolved(weights, parsed)
+
+
+def _resolved(weights: Weights, parsed: Mapping[str, Any]) -> ADMConfig:
+    detected, config = _examine(weights, parsed)
+    return config or flags.resolve(detected, recognise(detected), parsed)
+
+
+def inspect_checkpoint(
+    path: str | PathLike[str], *, weights: object = "ema", **given: object
+) -> Inspection:
     """Tell what a checkpoint is without building the network's weights.
 
     Args:
         path: the file.
+        weights: as for :func:`load_adm`.
         **given: flags as for :func:`load_adm`; missing ones are reported, not raised.
 
     Returns:
@@ -106,23 +144,24 @@ def inspect_checkpoint(path: str | PathLike[str], **given: object) -> Inspection
     Raises:
         InputError: the file cannot be read, is no ADM checkpoint, or a flag contradicts it.
     """
-    path, parsed = Path(path).expanduser(), flags.parse(given)
-    weights = read_weights(path)
-    detected, config = _examine(weights, parsed)
-    known, missing = (recognise(detected), None) if config is None else (None, None)
-    if config is None:
-        try:
-            config = flags.resolve(detected, known, parsed)
-        except flags.MissingFlags as error:
-            missing = str(error)
+    which = check_weights_of(weights)
+    path, parsed = expanded(path), flags.parse(given)
+    with about(path):
+        read = read_weights(path, which)
+        detected, config = _examine(read, parsed)
+        known, missing = (recognise(detected), None) if config is None else (None, None)
+        if config is None:
+            try:
+                config = flags.resolve(detected, known, parsed)
+            except flags.MissingFlags as error:
+                missing = str(error)
     return Inspection(
         path=path,
         size=path.stat().st_size,
-        file_format=weights.file_format,
-        parameters=sum(tensor.numel() for tensor in weights.tensors.values()),
-        dtypes=tuple(
-            sorted({str(t.dtype).removeprefix("torch.") for t in weights.tensors.values()})
-        ),
+        file_format=read.file_format,
+        parameters=sum(tensor.numel() for tensor in read.tensors.values()),
+        dtypes=tuple(sorted({str(t.dtype).removeprefix("torch.") for t in read.tensors.values()})),
+        weights=read.taken,
         detected=detected,
         known=known.name if known else None,
         config=config,
@@ -162,7 +201,7 @@ def save_adm(
     else:
         tensors = dict(model)
     verify(_shapes(tensors), _guided_shapes(config))
-    path = Path(path).expanduser()
+    path = expanded(path)
     try:
         converted = {name: tensor.to(dtype) for name, tensor in tensors.items()}
         write_weights(path, converted, config.to_metadata())

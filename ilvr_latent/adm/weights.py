@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, check_choice
 from ..pictures.files import written_whole
 
 FileFormat = Literal["safetensors", "PyTorch", "PyTorch (before 1.6)"]
 
 # What training scripts put around a state dict; averaged weights are the better ones to sample.
-WRAPPERS = ("ema_model", "model_ema", "ema", "state_dict", "model")
+WeightsOf = Literal["ema", "model"]
+AVERAGED, RAW = ("ema_model", "model_ema", "ema"), ("model", "state_dict")
+WRAPPERS = (*AVERAGED, *RAW)
+# A list of averaged parameters, in the order of those of the model beside it.
+SHADOW = "shadow_params"
 PREFIXES = ("_orig_mod.", "module.")
 # What hosts put before a diffusion model; an ADM network is told from others by this tensor.
 HOST_PREFIX, TELLING = "model.diffusion_model.", "middle_block.1.qkv.weight"
@@ -36,11 +42,37 @@ class Weights:
         tensors: on the CPU, mapped into memory where the format allows; names without wrapper.
         metadata: strings from the header of a safetensors file.
         file_format: how the file is written.
+        taken: which of several kinds of weights these are, and how to have the others.
     """
 
     tensors: dict[str, Tensor]
     metadata: dict[str, str]
     file_format: FileFormat
+    taken: str | None = None
+
+
+def check_weights_of(weights: object) -> str:
+    """A kind of weights; what is none is refused.
+
+    Raises:
+        InputError: it is none.
+    """
+    check_choice("kind of weights", weights, get_args(WeightsOf))
+    return str(weights)
+
+
+def expanded(path: str | PathLike[str]) -> Path:
+    """With ``~`` replaced.
+
+    Raises:
+        InputError: there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(
+            f"{str(path)!r} names the home of nobody here; write the whole path."
+        ) from None
 
 
 def check_file(path: Path) -> None:
@@ -62,11 +94,12 @@ def check_file(path: Path) -> None:
         raise InputError(f"'{path}' is empty (0 bytes); {DAMAGED}.")
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path, which: str = "ema") -> Weights:
     """Read a ``.pt`` or safetensors file, whatever it is called.
 
     Args:
         path: the file.
+        which: averaged weights, where there are both, or the model's own.
 
     Returns:
         Its tensors, unwrapped.
@@ -82,7 +115,11 @@ def read_weights(path: Path) -> Weights:
             for name, tensor in tensors.items():
                 _check_tensor(name, tensor, path)
             return Weights(_unprefixed(tensors), metadata, file_format)
-        return Weights(_state_dict(_read_pytorch(path, file_format), path), {}, file_format)
+        chosen, taken = _chosen(_read_pytorch(path, file_format), which)
+        tensors = _state_dict(chosen, path)
+        if file_format == "PyTorch":
+            _check_records(tensors, path)
+        return Weights(tensors, {}, file_format, taken)
     except OSError as error:
         raise InputError(
             f"'{path}' cannot be read ({error.strerror or error}); check the path and its "
@@ -167,11 +204,48 @@ def _read_pytorch(path: Path, file_format: FileFormat) -> object:
         ) from error
 
 
+def _chosen(loaded: object, which: str) -> tuple[object, str | None]:
+    """What a training script put around the weights taken off, and what was taken of several."""
+    if not isinstance(loaded, Mapping):
+        return loaded, None
+    kinds = {name: loaded[name] for name in WRAPPERS if isinstance(loaded.get(name), Mapping)}
+    raw = next((kinds[name] for name in RAW if name in kinds), None)
+    for name in AVERAGED:
+        shadow = kinds.get(name, {}).get(SHADOW)
+        if isinstance(shadow, (list, tuple)):
+            kinds.pop(name)
+            if isinstance(raw, Mapping) and len(raw) == len(shadow):
+                kinds[name] = dict(zip(raw, shadow, strict=True))
+    order = WRAPPERS if which == "ema" else (*RAW, *AVERAGED)
+    taken = next((name for name in order if name in kinds), None)
+    if taken is None:
+        return loaded, None
+    if len(kinds) == 1:
+        return kinds[taken], None
+    other = "model" if taken in AVERAGED else "ema"
+    return kinds[taken], f"{taken!r} (the file has {sorted(kinds)}; weights={other} takes others)"
+
+
+def _check_records(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Hold the storages against the records of the archive, which may be cut.
+
+    Raises:
+        InputError: the records are too short, or the archive cannot be read.
+    """
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage() for t in tensors.values()}
+    needed = sum(storage.nbytes() for storage in storages.values())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            there = sum(one.file_size for one in archive.infolist() if "/data/" in one.filename)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise InputError(f"'{path}' is a damaged PyTorch file ({error}); {DAMAGED}.") from error
+    if needed > there:
+        raise InputError(
+            f"'{path}' has {there} bytes of weights where its tensors need {needed}; {DAMAGED}."
+        )
+
+
 def _state_dict(loaded: object, path: Path) -> dict[str, Tensor]:
-    for wrapper in WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
-            loaded = loaded[wrapper]
-            break
     if not isinstance(loaded, Mapping) or not loaded:
         raise InputError(
             f"'{path}' holds {_described(loaded)}, not the weights of a network; give a file with "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import html
 import json
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ from ..evaluation.rows import UNGUIDED, Plan, Setting
 from ..evaluation.store import SEEDS_OF_A_REFERENCE, Gallery, RowStore, hold_to
 from ..evaluation.tables import Tables, markdown
 from ..metrics.distribution import require_torchmetrics
-from ..pictures.files import output_folder, written_whole
+from ..pictures.files import name_for_results, output_folder, written_whole
 from ..pictures.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..pictures.sheet import Column, contact_sheet
 from . import evaluate_networks
@@ -120,7 +121,7 @@ def _gallery(options: argparse.Namespace, maker: RowMaker) -> tuple[Gallery, dic
     paths = find_images([str(options.references or REFERENCES)])
     opened = [read_image(path) for path in paths]
     references = torch.cat([to_tensor(fit_to(p, maker.size, options.fit)) for p in opened])
-    names = [f"{index:02d}_{path.stem}" for index, path in enumerate(paths)]
+    names = [f"{index:02d}_{name_for_results(path)}" for index, path in enumerate(paths)]
     store = RowStore(options.output / "pictures", names, options.samples, options.seed)
     gallery = Gallery(store, maker, references, options.batch_size)
     device = choose_device(options.device)
@@ -169,11 +170,12 @@ def _record(judge: Judge, tables: Tables, made_with: dict[str, object]) -> dict[
 def _note(judge: Judge, made_with: dict[str, object]) -> str:
     """What was measured, above the tables."""
     model = made_with.get("model") or f"{made_with['pipeline']}, prompt {made_with['prompt']!r}"
-    note = (
+    note = html.escape(
         f"Domain: {judge.domain.name} ({len(judge.domain.features)} pictures). Model: {model}, "
         f"{made_with['steps']} steps, {made_with['samples']} samples of each of "
         f"{len(judge.references)} references, seed {made_with['seed']}, {made_with['dtype']} on "
-        f"{made_with['device']}."
+        f"{made_with['device']}.",
+        quote=False,
     )
     if judge.cell == 1:
         return note

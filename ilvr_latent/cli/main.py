@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import torch
@@ -21,7 +25,8 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one sentence, without the usage block."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see '{self.prog} --help'.\n")
+        said = InputError(f"{self.prog}: {message}; see '{self.prog} --help'.")
+        self.exit(2, f"{said}\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -66,24 +71,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # argparse has said what is wrong, or printed its help.
         return int(stop.code or 0)
     try:
-        options.run(options)
+        with _ended_by_a_signal():
+            _check_text(options)
+            options.run(options)
     except KeyboardInterrupt:
         print("ilvr: stopped; finished pictures are kept.", file=sys.stderr)
         return 130
     except Exception as error:
-        message = _explained(error, getattr(options, "batch_size", 1))
+        message = _explained(error, getattr(options, "batch_size", None))
         if options.debug or message is None:
             raise
-        print(f"ilvr: {message}", file=sys.stderr)
+        print(InputError(f"ilvr: {message}"), file=sys.stderr)
         return 2
     return 0
 
 
-def _explained(error: Exception, batch_size: int) -> str | None:
+@contextmanager
+def _ended_by_a_signal() -> Iterator[None]:
+    """What is half-written is removed when the process is told to end."""
+
+    def stop(*_: object) -> NoReturn:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check_text(options: argparse.Namespace) -> None:
+    """No file has such a name, and nothing else may have such letters.
+
+    Raises:
+        InputError: a value holds NUL.
+    """
+    for name, value in vars(options).items():
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if any("\0" in str(one) for one in values if isinstance(one, (str, Path))):
+            raise InputError(f"--{name.replace('_', '-')} holds a NUL; leave it out.")
+
+
+def _explained(error: Exception, batch_size: int | None) -> str | None:
     """One sentence for an error that the user can do something about."""
     if isinstance(error, InputError):
         return str(error)
     if _is_out_of_memory(error):
+        # Not every command has the options that help.
+        if batch_size is None:
+            return "Out of memory: use smaller pictures, or a machine with more memory."
         return (
             f"Out of memory at batch size {batch_size}: lower --batch-size, "
             "or use --dtype bfloat16 or a smaller model."

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..guides.lowpass import LowPass
-from ..pictures.files import output_folder
+from ..pictures.files import name_for_results, output_folder
 from ..pictures.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..pictures.sheet import Column, contact_sheet
 from ..recipes import RECIPES, Recipe
@@ -132,7 +132,8 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
     """File names without their ending; a number is added where two would be the same."""
     names: list[str] = []
     for path in paths:
-        candidates = itertools.chain([path.stem], (f"{path.stem}-{n}" for n in itertools.count(2)))
+        stem = name_for_results(path)
+        candidates = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
         names.append(next(name for name in candidates if name not in names))
     return names
 

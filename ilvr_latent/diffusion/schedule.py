@@ -67,6 +67,8 @@ def respaced_timesteps(diffusion_steps: int, steps: str | int) -> list[int]:
         InputError: the string cannot be read, or the process has no such selection.
     """
     text = str(steps).strip() or str(diffusion_steps)
+    if str(steps).isspace():
+        raise InputError("steps is blank; use a number such as 100.")
     try:
         if text.startswith("ddim"):
             return _strided(diffusion_steps, int(text[len("ddim") :]))

@@ -104,9 +104,21 @@ class RowStore:
             save_png(picture, path)
 
     def read(self, row: str) -> Tensor:
-        """The samples of a row, (R, K, 3, H, W) in [-1, 1]."""
+        """The samples of a row, (R, K, 3, H, W) in [-1, 1].
+
+        Raises:
+            InputError: a picture cannot be read, or is of another size.
+        """
         places = itertools.product(range(len(self.names)), range(self.samples))
-        pictures = torch.cat([to_tensor(read_image(self._path(row, *place))) for place in places])
+        paths = [self._path(row, *place) for place in places]
+        read = [to_tensor(read_image(path)) for path in paths]
+        for path, picture in zip(paths, read, strict=True):
+            if picture.shape != read[0].shape:
+                raise InputError(
+                    f"{str(path)!r} is of another size than {paths[0].name!r}; delete the one that "
+                    "is wrong, and it is made again."
+                )
+        pictures = torch.cat(read)
         return pictures.view(len(self.names), self.samples, *pictures.shape[1:])
 
     def record(self, row: str, known: Mapping[str, object]) -> None:
@@ -119,7 +131,7 @@ class RowStore:
     def records(self) -> dict[str, dict[str, Any]]:
         """Under the name of each row that has one, what is known of it."""
         paths = sorted(self.folder.glob(f"*/{RECORD}"))
-        return {path.parent.name: json.loads(path.read_text()) for path in paths}
+        return {path.parent.name: _read_record(path) for path in paths}
 
     def _path(self, row: str, reference: int, k: int) -> Path:
         return self.folder / row / f"{self.names[reference]}_{k}.png"
@@ -168,13 +180,37 @@ class Gallery:
 
     def read(self, setting: Setting) -> Tensor:
         """The samples of a row, (R, K, 3, H, W) in [-1, 1]."""
-        return self.store.read(setting.name)
+        pictures = self.store.read(setting.name)
+        if pictures.shape[-2:] != self.references.shape[-2:]:
+            raise InputError(
+                f"The pictures kept in {str(self.store.folder / setting.name)!r} are of another "
+                "size than the model's; delete that folder, and they are made again."
+            )
+        return pictures
 
     def _batches(self, setting: Setting) -> Iterator[Batch]:
         for reference in range(len(self.references)):
             for first in range(0, self.store.samples, self.batch_size):
                 last = min(first + self.batch_size, self.store.samples)
                 yield Batch(setting, reference, range(first, last))
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    """What was written down.
+
+    Raises:
+        InputError: it is not that any more.
+    """
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        known = None
+    if not isinstance(known, dict):
+        raise InputError(
+            f"{str(path)!r} is damaged, so nobody knows what the samples beside it are; delete its "
+            "folder, or choose another --output."
+        )
+    return known
 
 
 def hold_to(folder: Path, settings: dict[str, object]) -> None:
@@ -185,7 +221,7 @@ def hold_to(folder: Path, settings: dict[str, object]) -> None:
     """
     path = folder / "settings.json"
     if path.exists():
-        before = json.loads(path.read_text())
+        before = _read_record(path)
         changed = [name for name in settings if before.get(name) != settings[name]]
         if changed:
             raise InputError(

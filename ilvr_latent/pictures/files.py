@@ -10,6 +10,9 @@ from pathlib import Path
 
 from ..errors import InputError
 
+# Bytes; names of files have at most 255.
+LONGEST_STEM = 180
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
@@ -17,7 +20,8 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     An exception in the block removes the temporary file and leaves ``path`` as it was.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    # Not of the name: that may be as long as names can be.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".ilvr-", suffix=".partial")
     os.close(handle)
     partial = Path(name)
     try:
@@ -48,3 +52,9 @@ def output_folder(path: Path) -> Path:
             "choose another one."
         ) from None
     return path
+
+
+def name_for_results(path: Path) -> str:
+    """The name of a picture without its ending, as results are named after it: room is left."""
+    plain = "".join(letter if letter.isprintable() else "_" for letter in path.stem)
+    return plain.encode()[:LONGEST_STEM].decode(errors="ignore")

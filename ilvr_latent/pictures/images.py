@@ -5,13 +5,13 @@ from __future__ import annotations
 import glob
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 from torch import Tensor
 
 from ..errors import InputError
@@ -21,8 +21,23 @@ Fit = Literal["crop", "pad", "stretch"]
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 # What is read: of the others that Pillow knows, some start programs (EPS) or decode slowly.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-# 100 megapixels: as 8-bit RGB 300 MB, and a few times that on the way.
-MOST_PIXELS = 100_000_000
+# 64 megapixels, which are 256 MB in Pillow's memory and, with a copy or two, less than 1 GB on the
+# way; a side beyond any camera's makes the matrices of phi_N large.
+MOST_PIXELS, LONGEST_SIDE = 64_000_000, 32_768
+# Conversions with large intermediate values go over a picture by so many pixels at a time.
+STRIP_PIXELS = 1_000_000
+# What EXIF calls its orientation, and what undoes it.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Above white in a float picture; more is not a float picture from 0 to 1.
+BRIGHTEST_HIGHLIGHT = 16.0
 # Pillow's modes with more than eight bits a channel; converting them would clip, not scale.
 DEEP_MODES = ("I;16", "I;16B", "I;16L", "I", "F")
 
@@ -40,14 +55,18 @@ def read_image(path: Path | str) -> Image.Image:
         with warnings.catch_warnings():
             # Pillow warns of large pictures before it refuses huge ones; they are fine here.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            _check_is_file(path)
             with Image.open(path, formats=FORMATS) as opened:
                 _check_size(opened, path)
-                opened.load()
                 return as_rgb(opened)
     except FileNotFoundError:
         raise InputError(f"There is no file {str(path)!r}; check the path.") from None
     except InputError:
         raise
+    except MemoryError:
+        raise InputError(
+            f"There is not enough memory to read {str(path)!r}; use a smaller picture."
+        ) from None
     # A damaged file can fail in any way at all, and none of them is a defect of ours.
     except (Exception, Image.DecompressionBombError) as error:
         reason = str(error) or type(error).__name__
@@ -58,13 +77,41 @@ def read_image(path: Path | str) -> Image.Image:
 
 def as_rgb(image: Image.Image) -> Image.Image:
     """Any opened picture as upright 8-bit RGB; see :func:`read_image`."""
-    image = _upright(image)
+    turn = _turn(image)
     if image.mode in DEEP_MODES:
-        return _from_deep(image)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")
+        rgb = _from_deep(image)
+    elif image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgb = _on_white(image)
+    else:
+        rgb = image.convert("RGB")
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The picture in pieces of its whole width, each with the row that it begins at."""
+    rows = max(1, STRIP_PIXELS // max(image.width, 1))
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    rgb = Image.new("RGB", image.size)
+    for top, strip in _strips(image):
+        rgba = strip.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        rgb.paste(Image.alpha_composite(white, rgba).convert("RGB"), (0, top))
+    return rgb
+
+
+def _check_is_file(path: Path | str) -> None:
+    """A pipe or a device would be waited for.
+
+    Raises:
+        InputError: it is there, and no regular file.
+    """
+    place = Path(path)
+    if place.exists() and not place.is_file():
+        raise InputError(f"{str(path)!r} is not a regular file; give a picture.")
 
 
 def _check_size(opened: Image.Image, path: Path | str) -> None:
@@ -74,33 +121,52 @@ def _check_size(opened: Image.Image, path: Path | str) -> None:
         InputError: there are too many.
     """
     width, height = opened.size
-    if width * height > MOST_PIXELS:
+    if width * height > MOST_PIXELS or max(width, height) > LONGEST_SIDE:
         raise InputError(
             f"{str(path)!r} is {width}x{height} pixels; use a picture of at most "
-            f"{MOST_PIXELS // 1_000_000} megapixels."
+            f"{MOST_PIXELS // 1_000_000} megapixels and {LONGEST_SIDE} pixels a side."
         )
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF says; EXIF that cannot be read says nothing."""
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What makes it upright, as its EXIF says; EXIF that cannot be read says nothing."""
     try:
-        return ImageOps.exif_transpose(image)
+        return UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     # Metadata never decides whether pixels can be read, and it can be broken in any way.
     except Exception:
-        return image
+        return None
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.float64)
-    # Floats are read as 0..1 unless they go beyond; 32-bit integers fill 8 or 16 bits.
-    top = 65535.0 if image.mode.startswith("I;16") else float(np.nanmax(values, initial=0.0))
-    scale = 1.0 if image.mode == "F" and top <= 1 else 255.0 if top <= 255 else 65535.0
-    grey = np.nan_to_num(values / scale).clip(0, 1) * 255
-    return Image.fromarray(grey.round().astype(np.uint8)).convert("RGB")
+    """16-bit grey, 32-bit integers and floats, each scaled by what its kind or its values fill."""
+    rgb, top = Image.new("RGB", image.size), _white_of(image)
+    for row, strip in _strips(image):
+        grey = np.nan_to_num(np.asarray(strip).astype(np.float64) / top).clip(0, 1) * 255
+        rgb.paste(Image.fromarray(grey.round().astype(np.uint8)).convert("RGB"), (0, row))
+    return rgb
+
+
+def _white_of(image: Image.Image) -> float:
+    """The value that is white, which files do not say: the range that the values need.
+
+    Floats are 0 to 1 with highlights above it, or fill 8 or 16 bits as integers do.
+    """
+    if image.mode.startswith("I;16"):
+        return 65535.0
+    top = 0.0
+    for _, strip in _strips(image):
+        values = np.asarray(strip)
+        top = max(top, float(values.max(initial=0, where=np.isfinite(values))))
+    if image.mode == "F" and top <= BRIGHTEST_HIGHLIGHT:
+        return 1.0
+    return next((white for white in (255.0, 65535.0) if top <= white), top)
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.is_file()
+    """By its name; what systems put beside pictures under such names (``._a.png``) is none."""
+    hidden = any(part.startswith(".") and part not in (".", "..") for part in path.parts[-2:])
+    left_over = hidden or "__MACOSX" in path.parts
+    return path.suffix.lower() in SUFFIXES and not left_over and path.is_file()
 
 
 def find_images(patterns: Sequence[str]) -> list[Path]:
@@ -181,7 +247,7 @@ def _padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def to_tensor(image: Image.Image) -> Tensor:
     """A picture, see :func:`as_rgb`, to (1, 3, H, W) in [-1, 1], fp32."""
     pixels = torch.from_numpy(np.array(as_rgb(image)))
-    return pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
+    return pixels.permute(2, 0, 1)[None].float().div_(127.5).sub_(1)
 
 
 def to_images(x: Tensor) -> list[Image.Image]:

@@ -33,10 +33,12 @@ class DemoLatent(comfy.latent_formats.LatentFormat):
 
     Args:
         scale_factor: of what is sampled to what the autoencoder gives.
+        latent_channels: of both.
     """
 
-    def __init__(self, scale_factor: float = 1.0) -> None:
+    def __init__(self, scale_factor: float = 1.0, latent_channels: int = 8) -> None:
         self.scale_factor = scale_factor
+        self.latent_channels = latent_channels
         colours = torch.eye(self.latent_channels, 3) / (COLOUR_SCALE * scale_factor)
         self.latent_rgb_factors = colours.tolist()
 
@@ -55,7 +57,11 @@ class DemoConfig(comfy.supported_models.SD15):
 
     def __init__(self, unet_config: dict[str, Any], scale_factor: float) -> None:
         super().__init__(unet_config)
-        self.latent_format = DemoLatent(scale_factor)
+        self.latent_format = DemoLatent(scale_factor, unet_config["in_channels"])
+
+    def inpaint_model(self) -> bool:
+        """More than four channels are no mask here."""
+        return False
 
     def model_type(self, state_dict: dict[str, Tensor], prefix: str = "") -> ModelType:
         """The network predicts v."""

@@ -118,7 +118,7 @@ def test_emphasis_counts_and_long_prompts_go_on(demo: Demo) -> None:
 
 @pytest.mark.parametrize("t", [0, 400, 999])
 def test_the_unet_is_diffusers(demo: Demo, peers: Peers, t: int) -> None:
-    x_t, states = noise(t, 2, 4, 16, 16), peers.states("red apple").expand(2, -1, -1)
+    x_t, states = noise(t, 2, 8, 16, 16), peers.states("red apple").expand(2, -1, -1)
     v = demo.model.model.diffusion_model(x_t, torch.tensor([t, t]).float(), context=states)
     wanted = peers.unet(x_t, t, encoder_hidden_states=states).sample
     assert wanted.std() > 0.01
@@ -129,7 +129,7 @@ def test_the_vae_is_diffusers(demo: Demo, peers: Peers) -> None:
     image = torch.rand(1, 128, 96, 3, generator=torch.Generator().manual_seed(0))
     z = demo.vae.encode(image)
     wanted = peers.vae.encode(image.movedim(-1, 1) * 2 - 1).latents
-    assert z.shape == (1, 4, 16, 12)
+    assert z.shape == (1, 8, 16, 12)
     assert torch.allclose(z, wanted, atol=1e-4)
     decoded = ((peers.vae.decode(z).sample + 1) / 2).clamp(0, 1).movedim(1, -1)
     assert torch.allclose(demo.vae.decode(z), decoded, atol=1e-4)
@@ -148,7 +148,7 @@ def test_the_stock_sampler_is_ddim_over_diffusers(
     sigmas = comfy.samplers.calculate_sigmas(levels, scheduler, 8)
     states = torch.cat([peers.states(""), peers.states("red apple")])
     # comfy.sample.prepare_noise: what the seed means in this host.
-    x_t = torch.randn(1, 4, 16, 16, generator=torch.manual_seed(5))
+    x_t = torch.randn(1, 8, 16, 16, generator=torch.manual_seed(5))
     for sigma, following in itertools.pairwise(sigmas):
         a_bar, next_a_bar = 1 / (1 + sigma**2), 1 / (1 + following**2)
         t = levels.timestep(sigma)
@@ -216,7 +216,7 @@ def test_a_lora_finds_every_weight(
         states = peers.states("red apple")
         # The host keeps text encoders in fp16, changed ones as well.
         assert torch.allclose(encoded(clip, "red apple")[0][0], states, atol=0.02)
-        x_t = noise(1, 1, 4, 16, 16)
+        x_t = noise(1, 1, 8, 16, 16)
         wanted = peers.unet(x_t, 400, encoder_hidden_states=states).sample
     comfy.model_management.load_model_gpu(model)
     v = model.model.diffusion_model(x_t, torch.tensor([400.0]), context=states)
@@ -279,7 +279,7 @@ def test_previews_show_the_mean_colours(demo: Demo) -> None:
 
     latent_format = demo.model.model.latent_format
     colour = torch.tensor([0.8, -0.2, -0.6])
-    z = torch.cat([1.5 * colour, torch.ones(1)]).reshape(1, 4, 1, 1)
+    z = torch.cat([1.5 * colour, torch.ones(5)]).reshape(1, 8, 1, 1)
     previewer = latent_preview.Latent2RGBPreviewer(latent_format.latent_rgb_factors)
     pixel = previewer.decode_latent_to_preview(latent_format.process_in(z)).getpixel((0, 0))
     assert pixel == pytest.approx(((colour + 1) / 2 * 255).tolist(), abs=1)

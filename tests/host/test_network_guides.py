@@ -280,7 +280,7 @@ def test_latents_are_decoded_by_the_model_s_own_vae(pack: ModuleType) -> None:
 
     model, _, vae = pack.nodes.models.demo.ILVRLoadDemo.execute("text to image (latent)").args
     decode = pack.nodes.guides.networks.Decoder(vae, model)
-    x_0 = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    x_0 = torch.randn(1, 8, 8, 8, generator=torch.Generator().manual_seed(0))
     shown = vae.decode(model.get_model_object("latent_format").process_out(x_0))
     torch.testing.assert_close(
         ((decode(x_0) + 1) / 2).clamp(0, 1), shown.movedim(-1, 1).to(x_0), atol=1e-3, rtol=0

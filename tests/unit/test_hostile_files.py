@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
 import random
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import UNet2DModel
@@ -17,7 +20,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from ilvr_latent import InputError, load_adm
-from ilvr_latent.pictures.images import as_rgb, read_image, to_images, to_tensor
+from ilvr_latent.adm.weights import read_weights
+from ilvr_latent.pictures.images import as_rgb, find_images, read_image, to_images, to_tensor
 
 COUNT = 150
 
@@ -224,3 +228,85 @@ def test_the_config_of_a_file_has_the_right_kinds_of_values(
                 load_adm(path)
             except InputError as error:
                 assert "\n" not in str(error)
+
+
+def test_a_long_side_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "long.tiff"
+    Image.new("1", (300, 60_000)).save(path, compression="group4")
+    assert "a side" in refused(lambda: read_image(path))
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "wanted"),
+    [
+        ("F", [0.0, 0.51, 1.02], [0, 130, 255]),
+        ("I", [0, 1_000_000, 2_000_000], [0, 128, 255]),
+    ],
+)
+def test_deep_pictures_keep_their_greys(
+    tmp_path: Path, mode: str, values: list[float], wanted: list[int]
+) -> None:
+    kind = np.float32 if mode == "F" else np.int32
+    Image.fromarray(np.array([values], kind)).save(tmp_path / "x.tiff")
+    assert [p[0] for p in np.asarray(read_image(tmp_path / "x.tiff"))[0]] == wanted
+
+
+def test_what_systems_leave_beside_pictures_is_no_picture(tmp_path: Path) -> None:
+    for name in ("a.png", "._a.png", "__MACOSX/b.png", ".ipynb_checkpoints/a-checkpoint.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name, format="PNG")
+    assert [path.name for path in find_images([str(tmp_path)])] == ["a.png"]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.png"
+    os.mkfifo(path)
+    assert "not a regular file" in refused(lambda: read_image(path))
+
+
+def test_large_pictures_are_converted_in_pieces_as_whole_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noise = Image.effect_noise((17, 40), 80)
+    rgba = Image.merge("RGBA", (noise, noise, noise.rotate(90), noise.rotate(180)))
+    whole = as_rgb(rgba).tobytes()
+    monkeypatch.setattr("ilvr_latent.pictures.images.STRIP_PIXELS", 50)
+    assert as_rgb(rgba).tobytes() == whole
+
+
+@pytest.mark.parametrize("averaged", ["ema_model", "model_ema", "ema"])
+def test_averaged_weights_are_taken_and_the_others_can_be_had(
+    tiny_checkpoint: Callable[..., Path], tmp_path: Path, averaged: str
+) -> None:
+    weights = load_file(tiny_checkpoint())
+    halved = {name: tensor / 2 for name, tensor in weights.items()}
+    shadow = {"decay": 0.99, "shadow_params": list(halved.values())}
+    path = tmp_path / "x.pt"
+    torch.save({"model": weights, averaged: shadow if averaged == "ema" else halved}, path)
+    ema, raw = read_weights(path), read_weights(path, "model")
+    assert torch.equal(ema.tensors["out.2.weight"], halved["out.2.weight"])
+    assert torch.equal(raw.tensors["out.2.weight"], weights["out.2.weight"])
+    assert averaged in str(ema.taken)
+    assert "weights=model" in str(ema.taken)
+
+
+def test_an_archive_whose_records_are_cut_is_refused(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.pt", tmp_path / "cut.pt"
+    torch.save({"time_embed.0.weight": torch.ones(4096)}, whole)
+    with zipfile.ZipFile(whole) as read, zipfile.ZipFile(cut, "w") as written:
+        for name in read.namelist():
+            data = read.read(name)
+            written.writestr(name, data[: len(data) // 2] if "/data/" in name else data)
+    refused(lambda: read_weights(cut))
+    assert read_weights(whole).tensors["time_embed.0.weight"].sum() == 4096
+
+
+def test_a_refusal_names_the_file(tiny_checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+    path = tmp_path / "of-my-own.safetensors"
+    tensors = load_file(tiny_checkpoint())
+    save_file(tensors, path)  # without its configuration
+    assert "of-my-own" in refused(lambda: load_adm(path))
+    tensors.pop("out.2.weight")
+    save_file(tensors, path)
+    assert "of-my-own" in refused(lambda: load_adm(path))
+    assert "~nobody" in refused(lambda: load_adm("~nobody-of-this-name/x.pt"))
