@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 
 def noised(x_0: Tensor, eps: Tensor, a_bar: Tensor) -> Tensor:
@@ -30,6 +32,36 @@ def capped_weight(a_bar: Tensor, gamma: float = 5.0) -> Tensor:
     return (gamma * (1 - a_bar)).clamp(max=1)
 
 
+def noised_at_random(
+    x_0: Tensor, a_bars: Tensor, generator: Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x_t, the timestep of each picture (B,), and the eps that was added."""
+    t = torch.randint(len(a_bars), (len(x_0),), generator=generator, device=x_0.device)
+    eps = torch.randn(x_0.shape, generator=generator, device=x_0.device)
+    return noised(x_0, eps, a_bars[t]), t, eps
+
+
+def velocity_loss(
+    predicted: Callable[[Tensor, Tensor], Tensor],
+    x_0: Tensor,
+    a_bars: Tensor,
+    generator: Generator,
+) -> Tensor:
+    """Weighted error of a predicted velocity at random timesteps, a scalar.
+
+    Args:
+        predicted: (x_t, t) to v.
+        x_0: clean pictures or latents (B, C, H, W).
+        a_bars: of all timesteps, on the same device.
+        generator: where every random number comes from, likewise.
+    """
+    x_t, t, eps = noised_at_random(x_0, a_bars, generator)
+    a_bar = a_bars[t]
+    v = predicted(x_t.contiguous(memory_format=torch.channels_last), t)
+    error = (v - velocity(x_0, eps, a_bar)).square().mean(dim=(1, 2, 3))
+    return (capped_weight(a_bar) * error).mean()
+
+
 def learning_rate_factor(progress: float, step: int, *, warm_up: int, decay: float) -> float:
     """Linear warm-up, flat, then a cosine to 2 % over the last ``decay`` of the run."""
     start = 1 - decay
@@ -44,10 +76,14 @@ def ema_decay(step: int, span: float) -> float:
         step: steps done.
         span: standard deviation of the profile as a share of the run (sigma_rel), below 0.29.
     """
-    # The root of sigma_rel = (gamma + 1)^1/2 (gamma + 2)^-1 (gamma + 3)^-1/2, its eq. 123.
-    gamma = float(np.roots([1, 7, 16 - span**-2, 12 - span**-2]).real.max())
-    decay: float = (1 - 1 / step) ** (gamma + 1)
+    decay: float = (1 - 1 / step) ** (_exponent(span) + 1)
     return decay
+
+
+@lru_cache
+def _exponent(span: float) -> float:
+    """gamma, from sigma_rel = (gamma + 1)^1/2 (gamma + 2)^-1 (gamma + 3)^-1/2 (its eq. 123)."""
+    return float(np.roots([1, 7, 16 - span**-2, 12 - span**-2]).real.max())
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from ilvr_latent.metrics.network import SIDE, FeatureNetwork, load_feature_netwo
 from ilvr_latent.metrics.perceptual import perceptual_distance
 from training import data
 from training.report import resized
-from training.train_features import recognised, views
+from training.train_features import recognised, turned
 
 SHOWN = 256
 
@@ -28,7 +28,7 @@ SHOWN = 256
 @torch.inference_mode()
 def recall(network: FeatureNetwork, images: Tensor, generator: Generator) -> float:
     """The share of views whose nearest other-view, by pooled features, is of the same picture."""
-    first, second = (pooled_features(network, views(images, generator)) for _ in range(2))
+    first, second = (pooled_features(network, turned(images, generator)) for _ in range(2))
     nearest = torch.cdist(first, second).argmin(dim=1)
     return (nearest == torch.arange(len(images))).float().mean().item()
 

@@ -23,7 +23,7 @@ from ilvr_latent.pictures.images import fit_to, read_image, save_png, to_images,
 from ilvr_latent.pictures.sheet import Column, contact_sheet
 from training import captions, data
 from training.diffusion import noised, velocity
-from training.report import curve, nearest, resized
+from training.report import curve, nearest, psnr, resized
 
 SIDE, STEPS = 128, 30
 PROMPTS = (
@@ -37,11 +37,6 @@ PROMPTS = (
     "rocket",
 )
 GUIDANCE_SCALES = (1.0, 3.0, 6.0)
-
-
-def psnr(x: Tensor, y: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB of pictures in [-1, 1], (B,)."""
-    return 10 * torch.log10(4 / (x - y).square().mean(dim=(1, 2, 3)))
 
 
 @torch.inference_mode()

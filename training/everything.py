@@ -3,9 +3,9 @@
     python -m training.everything --pictures pictures.safetensors --minutes 9 --output DIR
 
 Needs PyTorch, diffusers and transformers beside this repository, and the file that
-``python -m training.styles`` writes on a machine with a network. Every minute the averaged weights,
-logs and sheets are packed into the output as ``trained.tar.0``, ``.1`` and so on, of at most 15 MB
-each; on the other side
+``python -m training.styles`` writes on a machine with a network. Every 45 seconds the averaged
+weights, logs and sheets are packed into the output as ``trained.tar.0``, ``.1`` and so on, of at
+most 15 MB each; on the other side
 
     cat DIR/trained.tar.* | tar x -C ~/.cache/ilvr-training
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tarfile
@@ -29,21 +30,23 @@ from training.latents import SCALING
 from training.loop import AVERAGED, LOG, SHEET
 
 PART = 15_000_000
+EVERY = 45  # seconds between checkpoints, and between archives
 PACKED = (f"*/{AVERAGED}", f"*/{LOG}", f"*/{SHEET}", f"*/{SCALING}", "*/errors.txt")
 # The share of the time that each takes; what follows "then" waits for what comes before.
 AUTOENCODER, CLASSIFIER = 0.25, 0.3
-START = 0.35  # minutes of a run that its limit does not count
+# Minutes that no run's limit counts: its start and last figures, and what is encoded between two.
+START, ENCODING = 0.4, 0.75
 
 
 def commands(minutes: float, cache: Path, device: str) -> dict[str, list[str]]:
     """The runs that go side by side, each a list of modules with their options."""
     shared = f"--cache {shlex.quote(str(cache))} --device {device}"
-    run = f"{shared} --every 45"
+    run = f"{shared} --every {EVERY}"
     # Of the large networks compiling would take longer than it saves in so short a run.
     small = run + (" --compile" if device == "cuda" else "")
-    latent = minutes * (1 - AUTOENCODER) - 3 * START
+    latent = max(minutes * (1 - AUTOENCODER) - 2 * START - ENCODING, 0.1)
     return {
-        "pixel": [f"training.train_pixel --minutes {minutes - START:.2f} {run}"],
+        "pixel": [f"training.train_pixel --minutes {max(minutes - START, 0.1):.2f} {run}"],
         "latent": [
             f"training.train_autoencoder --minutes {minutes * AUTOENCODER:.2f} {small}",
             f"training.latents --views 12 {shared}",
@@ -59,7 +62,12 @@ def begun(name: str, modules: list[str], cache: Path) -> subprocess.Popen[bytes]
     folder.mkdir(parents=True, exist_ok=True)
     script = " && ".join(f"{shlex.quote(sys.executable)} -m {module}" for module in modules)
     with (folder / "errors.txt").open("wb") as printed:
-        return subprocess.Popen(["bash", "-c", script], stdout=printed, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            ["bash", "-c", script],
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def packed(cache: Path) -> Iterator[bytes]:
@@ -76,14 +84,17 @@ def packed(cache: Path) -> Iterator[bytes]:
 
 def pack(cache: Path, output: Path) -> None:
     """Replace the parts in the output."""
-    for number, part in enumerate(packed(cache)):
+    parts = 0
+    for part in packed(cache):
         partial = output / "partial"
         partial.write_bytes(part)
-        partial.replace(output / f"trained.tar.{number}")
+        partial.replace(output / f"trained.tar.{parts}")
+        parts += 1
+    (output / f"trained.tar.{parts}").unlink(missing_ok=True)
 
 
 def main() -> None:
-    """Start the runs, pack every minute, and say how they ended."""
+    """Start the runs, pack now and then, and say how they ended."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -104,14 +115,16 @@ def main() -> None:
         name: begun(name, modules, options.cache)
         for name, modules in commands(options.minutes, options.cache, options.device).items()
     }
-    while any(run.poll() is None for run in runs.values()) and time.monotonic() < ends + 45:
-        time.sleep(5)
-        if int(time.monotonic()) % 45 < 5:
+    pack_at = time.monotonic() + EVERY
+    while any(run.poll() is None for run in runs.values()) and time.monotonic() < ends + EVERY:
+        time.sleep(1)
+        if time.monotonic() > pack_at:
             pack(options.cache, options.output)
+            pack_at = time.monotonic() + EVERY
     for name, run in runs.items():
         if run.poll() is None:
-            run.terminate()
-        print(f"{name}: exit status {run.poll()}")
+            os.killpg(run.pid, signal.SIGTERM)
+        print(f"{name}: exit status {run.wait()}")
     pack(options.cache, options.output)
 
 

@@ -14,14 +14,14 @@ import tempfile
 from pathlib import Path
 
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
 from training import data
 from training.latents import scaling_factor, trained_autoencoder
 from training.loop import averaged_weights
-from training.train_latent import build
+from training.train_latent import build, process
 
 OUTPUT = Path("ilvr_latent/assets/emoji-latent")
 
@@ -33,23 +33,12 @@ def assemble(cache: Path) -> StableDiffusionPipeline:
     model.load_state_dict(averaged_weights("latent", cache)[0])
     vae = trained_autoencoder(cache)
     vae.register_to_config(scaling_factor=round(scaling_factor(cache), 5))
-    scheduler = DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        clip_sample=False,
-        steps_offset=1,
-        set_alpha_to_one=False,
-        timestep_spacing="trailing",
-    )
     return StableDiffusionPipeline(
         vae=vae,
         text_encoder=model.text_encoder,
         tokenizer=tokenizer,
         unet=model.unet,
-        scheduler=scheduler,
+        scheduler=process(),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

@@ -85,8 +85,8 @@ class Options:
         cache: where checkpoints and logs go, in a folder of the recipe's name.
         device: to train on.
         images: pictures the whole run sees.
-        minutes: the run ends after this time even so; the learning rate falls towards the end
-            that comes first.
+        minutes: the run ends after this time in all even so, the learning rate falls towards the
+            end that comes first; one process only.
         restart: begin at the averaged weights with a fresh optimiser and another warm-up: how to
             prolong a run that has decayed, and the only safe way to change its loss (the second
             moments of AdamW belong to the old one).
@@ -212,6 +212,8 @@ def train(
         report: figures and a sheet of the averaged network, made at every checkpoint.
     """
     if "RANK" in os.environ:
+        if options.minutes is not None:
+            raise SystemExit("--minutes is for one process: several would not stop together.")
         dist.init_process_group("gloo")
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     training = Training(model, recipe, options)
@@ -222,19 +224,17 @@ def train(
     trained = DistributedDataParallel(training.model) if world > 1 else training.model
 
     running = torch.zeros((), device=options.device)
-    logged_at, logged_seen = progress.step, progress.seen
-    saved = since = time.monotonic()
+    logged = replace(progress)
+    saved = time.monotonic()
+    begun = saved - progress.seconds
     while options.done(progress) < 1:
         running += training.step(loss, trained, recipe.batch_size // world, generator)
-        if progress.step - logged_at == LOG_EVERY:
-            mean = (running / LOG_EVERY).item()
-            elapsed, since = time.monotonic() - since, time.monotonic()
-            progress.seconds += elapsed
-            rate = (progress.seen - logged_seen) / elapsed
-            if rank == 0:
-                training.log({"loss": mean, "images_per_second": rate})
+        progress.seconds = time.monotonic() - begun
+        if rank == 0 and progress.step - logged.step == LOG_EVERY:
+            rate = (progress.seen - logged.seen) / (progress.seconds - logged.seconds)
+            training.log({"loss": (running / LOG_EVERY).item(), "images_per_second": rate})
             running.zero_()
-            logged_at, logged_seen = progress.step, progress.seen
+            logged = replace(progress)
         if rank == 0 and time.monotonic() - saved > options.every:
             saved = time.monotonic()
             record(training, report)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
@@ -134,16 +135,23 @@ def inside(path: np.ndarray, size: tuple[int, int]) -> Picture:
     return mask
 
 
+def render(icons: dict[str, Any], icon: str, side: int) -> Picture:
+    """One icon of an Iconify package's ``icons.json`` on white."""
+    about = icons["icons"][icon]
+    width, height = (about.get(length, icons[length]) for length in ("width", "height"))
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="0 0 {width} {height}">{about["body"]}</svg>'
+    )
+    draw = import_module("resvg_py").svg_to_bytes
+    png = draw(svg_string=svg, width=side, height=side, background="white")
+    return Image.open(io.BytesIO(png)).convert("RGB")
+
+
 def draw_emoji(package: Path, icon: str) -> Picture:
     """One icon of an unpacked Iconify package."""
     icons = json.loads((package / "icons.json").read_text(encoding="utf-8"))
-    svg = (
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="0 0 {icons["width"]} {icons["height"]}">{icons["icons"][icon]["body"]}</svg>'
-    )
-    render = import_module("resvg_py").svg_to_bytes
-    png = render(svg_string=svg, width=4 * SIZE, height=4 * SIZE, background="white")
-    return centred(Image.open(io.BytesIO(png)).convert("RGB"))
+    return centred(render(icons, icon, 4 * SIZE))
 
 
 def draw_photo(photo: Photo) -> Picture:

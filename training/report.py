@@ -24,6 +24,11 @@ def tiled(images: Tensor, columns: int = 8) -> Image.Image:
     return Image.fromarray(((rows + 1) * 127.5).round().clamp(0, 255).byte().numpy())
 
 
+def psnr(x: Tensor, y: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB of pictures in [-1, 1], (B,)."""
+    return 10 * torch.log10(4 / (x - y).square().mean(dim=(1, 2, 3)))
+
+
 def nearest(queries: Tensor, pool: Tensor) -> tuple[Tensor, Tensor]:
     """RMS distance to the nearest picture of a pool, mirrored or not, and its index."""
     q = queries.flatten(1)
@@ -41,7 +46,7 @@ def curve(log: Path) -> Image.Image:
     points = torch.tensor([[r["seen"], r["loss"]] for r in records]).log10()
     low, high = points.min(dim=0).values, points.max(dim=0).values
     width, height, left, top = 560, 260, 70, 20
-    picture = Image.new("RGB", (width + left + 20, height + top + 50), "white")
+    picture = Image.new("RGB", (width + left + 40, height + top + 50), "white")
     draw = ImageDraw.Draw(picture)
     scaled = (points - low) / (high - low)
     line = [(left + x * width, top + (1 - y) * height) for x, y in scaled.tolist()]

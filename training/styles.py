@@ -13,7 +13,6 @@ import io
 import itertools
 import json
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from torch import Generator, Tensor
 from ilvr_latent.embedded import GROUPS
 from training import captions, data
 from training.photographs import photographs
-from training.references import EMOJI, NOTO, TWEMOJI
+from training.references import EMOJI, NOTO, TWEMOJI, render
 
 FILE = "pictures.safetensors"
 QUALITY = 95
@@ -61,20 +60,10 @@ STYLES = (captions.SOLID, *(style.name for style in FLAT_STYLES), "photograph")
 PHOTOGRAPH = len(STYLES) - 1
 
 
-def render(icons: dict[str, object], icon: str) -> Tensor:
-    """One icon on white, uint8 (3, 128, 128)."""
-    about = icons["icons"][icon]  # type: ignore[index]
-    width, height = (about.get(side, icons[side]) for side in ("width", "height"))
-    svg = (
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="0 0 {width} {height}">{about["body"]}</svg>'
-    )
-    png = import_module("resvg_py").svg_to_bytes(
-        svg_string=svg, width=2 * SUBJECT, height=2 * SUBJECT, background="white"
-    )
-    drawn = Image.open(io.BytesIO(png)).convert("RGB").resize((SUBJECT, SUBJECT))
+def framed(picture: Image.Image) -> Tensor:
+    """In the middle of a white frame, uint8 (3, 128, 128)."""
     canvas = Image.new("RGB", (data.SIDE, data.SIDE), "white")
-    canvas.paste(drawn, ((data.SIDE - SUBJECT) // 2,) * 2)
+    canvas.paste(picture.resize((SUBJECT, SUBJECT)), ((data.SIDE - SUBJECT) // 2,) * 2)
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
 
 
@@ -96,7 +85,7 @@ def flat_pictures(
     chars = json.loads((package / "chars.json").read_text(encoding="utf-8"))
     named = {data.canonical(code_points): icon for code_points, icon in chars.items()}
     return [
-        (index, render(icons, named[code_points]))
+        (index, framed(render(icons, named[code_points], 2 * SUBJECT)))
         for code_points, index in wanted.items()
         if named.get(code_points) in icons["icons"] and named[code_points] not in style.left_out
     ]

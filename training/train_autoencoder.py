@@ -23,7 +23,7 @@ from ilvr_latent.pictures.images import fit_to, read_image, to_tensor
 from training import data, styles
 from training.augment import crops
 from training.loop import Recipe, read_options, train
-from training.report import resized, tiled
+from training.report import psnr, resized, tiled
 
 RECIPE = Recipe(name="autoencoder", images=600_000, batch_size=64, learning_rate=1.5e-3, decay=0.5)
 LATENT_CHANNELS = 8
@@ -140,11 +140,6 @@ class Crops:
         """(size, 3, 64, 64) in [-1, 1]."""
         picked = torch.multinomial(self._weights, size, replacement=True, generator=generator)
         return crops(self._images[picked], SIDE, generator)
-
-
-def psnr(x: Tensor, y: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB of pictures in [-1, 1], (B,)."""
-    return 10 * torch.log10(4 / (x - y).square().mean(dim=(1, 2, 3)))
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ from ilvr_latent.diffusion.schedule import alphas_cumprod
 from ilvr_latent.embedded import GROUPS
 from training import styles
 from training.augment import views
-from training.diffusion import noised
+from training.diffusion import noised, noised_at_random
 from training.loop import Recipe, read_options, train
 from training.report import resized
 from training.train_pixel import CONFIG as PIXEL
@@ -74,10 +74,8 @@ class Labelled:
         """x_t (size, 3, 64, 64), t and groups (size,)."""
         picked = torch.multinomial(self._weights, size, replacement=True, generator=generator)
         x_0 = views(self._images[picked], PIXEL.image_size, generator)
-        device = x_0.device
-        t = torch.randint(len(self.a_bars), (size,), generator=generator, device=device)
-        eps = torch.randn(x_0.shape, generator=generator, device=device)
-        return noised(x_0, eps, self.a_bars[t]), t, self._groups[picked]
+        x_t, t, _ = noised_at_random(x_0, self.a_bars, generator)
+        return x_t, t, self._groups[picked]
 
 
 @torch.inference_mode()

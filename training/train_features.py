@@ -14,7 +14,7 @@ from torch import Generator, Tensor, nn
 
 from ilvr_latent.metrics.network import DIMENSIONS, SIDE, FeatureNetwork
 from training import data
-from training.augment import views as drawn_views
+from training.augment import views
 from training.loop import Recipe, read_options, train
 
 RECIPE = Recipe(
@@ -63,9 +63,9 @@ def recognised(pictures: dict[str, Tensor]) -> Tensor:
     return pictures["images"][(pictures["weights"] >= 0.5) & ~pictures["held_out"]]
 
 
-def views(images: Tensor, generator: Generator) -> Tensor:
-    """One random view of each picture, (B, 3, 64, 64) in [-1, 1]."""
-    return drawn_views(images, SIDE, generator, hue_share=HUE_SHARE)
+def turned(images: Tensor, generator: Generator) -> Tensor:
+    """One random view of each picture, many of them of a turned hue, (B, 3, 64, 64) in [-1, 1]."""
+    return views(images, SIDE, generator, hue_share=HUE_SHARE)
 
 
 def main() -> None:
@@ -75,7 +75,7 @@ def main() -> None:
 
     def loss(model: nn.Module, size: int, generator: Generator) -> Tensor:
         picked = torch.randint(len(images), (size,), generator=generator, device=generator.device)
-        logits = model(views(images[picked], generator))
+        logits = model(turned(images[picked], generator))
         return F.cross_entropy(logits, picked, label_smoothing=SMOOTHING)
 
     train(build(len(images)), loss, recipe, chosen)

@@ -13,17 +13,16 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderTiny, UNet2DConditionModel
+from diffusers import AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
 from PIL import Image
 from torch import Generator, Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from ilvr_latent.diffusion.schedule import alphas_cumprod
 from ilvr_latent.metrics.distribution import distances
 from ilvr_latent.metrics.domain import load_embedded_domain, pooled_features
 from ilvr_latent.metrics.network import load_feature_network
 from training import captions, latents, styles
-from training.diffusion import capped_weight, noised, velocity
+from training.diffusion import velocity_loss
 from training.loop import Recipe, read_options, train
 from training.report import tiled
 from training.train_autoencoder import LATENT_CHANNELS
@@ -123,34 +122,31 @@ class Pairs:
         return self._latents[picked, which].float(), tokens.long()
 
 
-def loss(
-    model: nn.Module, x_0: Tensor, tokens: Tensor, a_bars: Tensor, generator: Generator
-) -> Tensor:
-    """Weighted error of the predicted velocity, a scalar."""
-    t = torch.randint(len(a_bars), (len(x_0),), generator=generator, device=x_0.device)
-    eps = torch.randn(x_0.shape, generator=generator, device=x_0.device)
-    a_bar = a_bars[t]
-    x_t = noised(x_0, eps, a_bar).contiguous(memory_format=torch.channels_last)
-    error = (model(x_t, t, tokens) - velocity(x_0, eps, a_bar)).square().mean(dim=(1, 2, 3))
-    weighted: Tensor = (capped_weight(a_bar) * error).mean()
-    return weighted
+def process() -> DDIMScheduler:
+    """What the model is trained for, as a pipeline holds it."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        clip_sample=False,
+        steps_offset=1,
+        set_alpha_to_one=False,
+        timestep_spacing="trailing",
+    )
 
 
 @torch.inference_mode()
 def drawn(model: TextToImage, tokens: Tensor, nothing: Tensor, generator: Generator) -> Tensor:
     """Latents of one sample for each caption (DDIM, classifier-free guidance)."""
-    a_bars = alphas_cumprod("scaled_linear", 1000).float().to(tokens.device)
-    x = torch.randn(len(tokens), LATENT_CHANNELS, 16, 16, generator=generator, device=tokens.device)
+    device, scheduler = tokens.device, process()
+    scheduler.set_timesteps(SAMPLE_STEPS, device=device)
+    x = torch.randn(len(tokens), LATENT_CHANNELS, 16, 16, generator=generator, device=device)
     both = torch.cat([nothing.expand_as(tokens), tokens])
-    steps = torch.linspace(999, 0, SAMPLE_STEPS).long().tolist()
-    for t, following in zip(steps, [*steps[1:], None], strict=True):
-        a_bar = a_bars[t]
-        times = torch.full((2 * len(x),), t, device=x.device)
-        without, given = model(torch.cat([x, x]), times, both).float().chunk(2)
-        v = without + GUIDANCE_SCALE * (given - without)
-        x_0, eps = a_bar.sqrt() * x - (1 - a_bar).sqrt() * v, a_bar.sqrt() * v
-        eps = eps + (1 - a_bar).sqrt() * x
-        x = x_0 if following is None else noised(x_0, eps, a_bars[following].expand(len(x)))
+    for t in scheduler.timesteps:
+        without, given = model(torch.cat([x, x]), t, both).float().chunk(2)
+        x = scheduler.step(without + GUIDANCE_SCALE * (given - without), t, x).prev_sample
     return x
 
 
@@ -179,12 +175,13 @@ def main() -> None:
     """Train, going on where the last run stopped."""
     recipe, chosen = read_options(__doc__, RECIPE)
     pairs = Pairs(chosen.cache, chosen.device)
-    a_bars = alphas_cumprod("scaled_linear", 1000).float().to(chosen.device)
+    a_bars = process().alphas_cumprod.to(chosen.device)
     vae = latents.trained_autoencoder(chosen.cache).to(chosen.device)
     scale = latents.scaling_factor(chosen.cache)
 
     def draw_and_compare(model: nn.Module, size: int, generator: Generator) -> Tensor:
-        return loss(model, *pairs.draw(size, generator), a_bars, generator)
+        x_0, tokens = pairs.draw(size, generator)
+        return velocity_loss(lambda x_t, t: model(x_t, t, tokens), x_0, a_bars, generator)
 
     samples = 512 if chosen.device.type == "cuda" else 64
     train(

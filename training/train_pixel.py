@@ -24,7 +24,7 @@ from ilvr_latent.metrics.domain import load_embedded_domain, pooled_features
 from ilvr_latent.metrics.network import load_feature_network
 from training import styles
 from training.augment import views
-from training.diffusion import capped_weight, noised, velocity
+from training.diffusion import velocity_loss
 from training.loop import Recipe, read_options, train
 from training.report import tiled
 
@@ -79,18 +79,6 @@ class Views:
         return views(self._images[picked], CONFIG.image_size, generator)
 
 
-def loss(model: nn.Module, x_0: Tensor, a_bars: Tensor, generator: Generator) -> Tensor:
-    """Weighted error of the predicted velocity, a scalar."""
-    device = x_0.device
-    t = torch.randint(len(a_bars), (len(x_0),), generator=generator, device=device)
-    eps = torch.randn(x_0.shape, generator=generator, device=device)
-    a_bar = a_bars[t]
-    x_t = noised(x_0, eps, a_bar).contiguous(memory_format=torch.channels_last)
-    error = (model(x_t, t) - velocity(x_0, eps, a_bar)).square().mean(dim=(1, 2, 3))
-    weighted: Tensor = (capped_weight(a_bar) * error).mean()
-    return weighted
-
-
 @torch.inference_mode()
 def report(model: nn.Module, samples: int) -> tuple[dict[str, float], Image.Image]:
     """FID of unguided samples in few steps, and some of them."""
@@ -122,7 +110,7 @@ def main() -> None:
     a_bars = a_bars.to(chosen.device)
 
     def draw_and_compare(model: nn.Module, size: int, generator: Generator) -> Tensor:
-        return loss(model, drawn.draw(size, generator), a_bars, generator)
+        return velocity_loss(model, drawn.draw(size, generator), a_bars, generator)
 
     samples = 1024 if chosen.device.type == "cuda" else 64
     train(build(), draw_and_compare, recipe, chosen, lambda ema: report(ema, samples))

@@ -78,7 +78,7 @@ def distances(features: Tensor, domain: Tensor, *, seed: int = 0) -> Distances:
 def _fid(features: Tensor, domain: Tensor) -> float:
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    metric = FrechetInceptionDistance(feature=_Features(domain.shape[1]))
+    metric = FrechetInceptionDistance(feature=_Features(domain.shape[1]), sync_on_compute=False)
     metric.update(domain.double(), real=True)
     metric.update(features.double(), real=False)
     return float(metric.compute())
@@ -96,6 +96,7 @@ def _kid(features: Tensor, domain: Tensor, seed: int) -> float:
             feature=_Features(domain.shape[1]),
             subsets=1 if whole else KID_SUBSETS,
             subset_size=size,
+            sync_on_compute=False,
         )
     metric.update(domain.double(), real=True)
     metric.update(features.double(), real=False)
