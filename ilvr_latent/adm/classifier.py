@@ -7,16 +7,15 @@ import math
 import re
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, about
 from .classifier_network import ADMClassifier, ClassifierConfig, Pool
 from .detect import Shapes, verify
-from .weights import check_file, check_finite, read_weights
+from .weights import check_file, check_finite, expanded, read_weights
 
 # guided-diffusion's script gives its classifiers of this width heads of 64 channels.
 PUBLISHED_WIDTH, PUBLISHED_HEAD_CHANNELS = 128, 64
@@ -69,13 +68,13 @@ def load_adm_classifier(
     Raises:
         InputError: the file cannot be used, a flag contradicts it, or flags are missing, by name.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     check_file(path)
-    tensors = read_weights(path).tensors
-    check_finite(tensors, path)
-    config = detect_classifier(_shapes(tensors), flags)
     # Not in a host's inference mode: a guide takes gradients through these.
-    with torch.inference_mode(False):
+    with about(path), torch.inference_mode(False):
+        tensors = read_weights(path).tensors
+        check_finite(tensors, path)
+        config = detect_classifier(_shapes(tensors), flags)
         weights = {name: t.to(device, torch.float32, copy=True) for name, t in tensors.items()}
         return adm_classifier(dataclasses.asdict(config), weights)
 

@@ -22,11 +22,11 @@ from .weights import (
     Weights,
     check_file,
     check_finite,
-    check_weights_of,
     expanded,
     read_weights,
     write_weights,
 )
+from .wrappers import check_weights_of
 
 logger = logging.getLogger(__name__)
 

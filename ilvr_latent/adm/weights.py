@@ -12,22 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ..errors import InputError, check_choice
+from ..errors import InputError
 from ..pictures.files import written_whole
+from .wrappers import WRAPPERS, unwrapped
 
 FileFormat = Literal["safetensors", "PyTorch", "PyTorch (before 1.6)"]
 
-# What training scripts put around a state dict; averaged weights are the better ones to sample.
-WeightsOf = Literal["ema", "model"]
-AVERAGED, RAW = ("ema_model", "model_ema", "ema"), ("model", "state_dict")
-WRAPPERS = (*AVERAGED, *RAW)
-# A list of averaged parameters, in the order of those of the model beside it.
-SHADOW = "shadow_params"
 PREFIXES = ("_orig_mod.", "module.")
 # What hosts put before a diffusion model; an ADM network is told from others by this tensor.
 HOST_PREFIX, TELLING = "model.diffusion_model.", "middle_block.1.qkv.weight"
@@ -49,16 +44,6 @@ class Weights:
     metadata: dict[str, str]
     file_format: FileFormat
     taken: str | None = None
-
-
-def check_weights_of(weights: object) -> str:
-    """A kind of weights; what is none is refused.
-
-    Raises:
-        InputError: it is none.
-    """
-    check_choice("kind of weights", weights, get_args(WeightsOf))
-    return str(weights)
 
 
 def expanded(path: str | PathLike[str]) -> Path:
@@ -115,7 +100,7 @@ def read_weights(path: Path, which: str = "ema") -> Weights:
             for name, tensor in tensors.items():
                 _check_tensor(name, tensor, path)
             return Weights(_unprefixed(tensors), metadata, file_format)
-        chosen, taken = _chosen(_read_pytorch(path, file_format), which)
+        chosen, taken = unwrapped(_read_pytorch(path, file_format), which)
         tensors = _state_dict(chosen, path)
         if file_format == "PyTorch":
             _check_records(tensors, path)
@@ -202,28 +187,6 @@ def _read_pytorch(path: Path, file_format: FileFormat) -> object:
         raise InputError(
             f"'{path}' is a damaged or incomplete PyTorch file ({first_line}); {DAMAGED}."
         ) from error
-
-
-def _chosen(loaded: object, which: str) -> tuple[object, str | None]:
-    """What a training script put around the weights taken off, and what was taken of several."""
-    if not isinstance(loaded, Mapping):
-        return loaded, None
-    kinds = {name: loaded[name] for name in WRAPPERS if isinstance(loaded.get(name), Mapping)}
-    raw = next((kinds[name] for name in RAW if name in kinds), None)
-    for name in AVERAGED:
-        shadow = kinds.get(name, {}).get(SHADOW)
-        if isinstance(shadow, (list, tuple)):
-            kinds.pop(name)
-            if isinstance(raw, Mapping) and len(raw) == len(shadow):
-                kinds[name] = dict(zip(raw, shadow, strict=True))
-    order = WRAPPERS if which == "ema" else (*RAW, *AVERAGED)
-    taken = next((name for name in order if name in kinds), None)
-    if taken is None:
-        return loaded, None
-    if len(kinds) == 1:
-        return kinds[taken], None
-    other = "model" if taken in AVERAGED else "ema"
-    return kinds[taken], f"{taken!r} (the file has {sorted(kinds)}; weights={other} takes others)"
 
 
 def _check_records(tensors: Mapping[str, Tensor], path: Path) -> None:

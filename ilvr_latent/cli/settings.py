@@ -141,10 +141,10 @@ class Settings(Options):
         own = {"pc": ("predictor", "corrector_steps", "snr"), "ode": ("tolerance",)}
         others = ("eta", *(name for names in own.values() for name in names))
         given = {name: value for name in others if (value := getattr(self, name)) is not None}
-        silent = sampler in defaults.WITHOUT_NOISE
-        taken = own.get(sampler, () if silent or sampler in LOOPS else ("eta",))
+        alone = sampler in (*LOOPS, *defaults.WITHOUT_NOISE)
+        taken = own.get(sampler, () if alone else ("eta",))
         foreign = next((name for name in given if name not in taken), None)
-        if (sampler in LOOPS or silent) and self.chosen_variance is not None:
+        if alone and self.chosen_variance is not None:
             foreign = "variance"
         if sampler in LOOPS and self.resampling is not None:
             foreign = "jump_length"

@@ -34,8 +34,15 @@ class ILVRADMSampler(io.ComfyNode):
         """Ids and input names are a promise: workflows rely on them."""
         return schema(
             node_id="ILVRADMSampler",
-            search_aliases=["guided-diffusion", "ddpm", "ddim", "learned variance"],
-            display_name="ADM Sampler (DDPM / DDIM)",
+            search_aliases=[
+                "guided-diffusion",
+                "ddpm",
+                "ddim",
+                "unipc",
+                "dpmpp_2m",
+                "learned variance",
+            ],
+            display_name="ADM Sampler",
             category="ILVR",
             description=(
                 "guided-diffusion's own sampler, which uses the variance that the network has "
@@ -46,7 +53,8 @@ class ILVRADMSampler(io.ComfyNode):
                     "sampler",
                     options=list(SAMPLERS),
                     default="ddpm",
-                    tooltip="ddpm is the paper's. ddim needs fewer steps.",
+                    tooltip="ddpm is the paper's. ddim needs fewer steps. dpmpp_2m and unipc are "
+                    "solvers of second order.",
                 ),
                 io.Float.Input(
                     "eta",
@@ -55,7 +63,7 @@ class ILVRADMSampler(io.ComfyNode):
                     max=1.0,
                     step=0.01,
                     tooltip="Noise of ddim: 0 = none, the same picture for the same start; "
-                    "1 = as much as ddpm. No effect on ddpm.",
+                    "1 = as much as ddpm. No effect on the others.",
                 ),
                 io.Boolean.Input(
                     "clip_denoised",

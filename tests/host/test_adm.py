@@ -121,7 +121,10 @@ def tiny_adm(pack: ModuleType, tmp_path: Path) -> Any:
     return pack.nodes.models.adm_model.adm_model(str(tmp_path / "tiny.safetensors"))
 
 
-@pytest.mark.parametrize(("sampler", "eta", "clip"), [("ddpm", 0, True), ("ddim", 0.5, False)])
+@pytest.mark.parametrize(
+    ("sampler", "eta", "clip"),
+    [("ddpm", 0, True), ("ddim", 0.5, False), ("dpmpp_2m", 0, True), ("unipc", 0, True)],
+)
 def test_the_adm_sampler_with_ilvr_is_the_core(
     pack: ModuleType, tiny_adm: Any, sampler: str, eta: float, clip: bool
 ) -> None:

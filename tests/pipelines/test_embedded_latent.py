@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import torch
@@ -19,6 +19,8 @@ FACTORS = (1.0, 2.0, 4.0)
 PROMPTS = ("cat face", "red heart")
 SEEDS = (0, 1)
 STEPS = 4
+KERNEL: Final = "box"  # a projection: what is matched stays matched to the last digit
+COARSE = LowPass(16)  # pixels: two cells
 Cell = tuple[float, str, int]
 
 
@@ -55,7 +57,11 @@ def sampled(
 def samples(pipe: Any, y_0: Tensor) -> dict[Cell, Tensor]:
     return {
         (factor, prompt, seed): sampled(
-            pipe, y_0, prompt, seed, ILVRCallback(pipe, Reference(y_0, factor), seed=seed)
+            pipe,
+            y_0,
+            prompt,
+            seed,
+            ILVRCallback(pipe, Reference(y_0, factor, kernel=KERNEL), seed=seed),
         )
         for factor, prompt, seed in product(FACTORS, PROMPTS, SEEDS)
     }
@@ -83,8 +89,8 @@ def test_it_is_small_and_holds_nothing_but_tensors_and_text() -> None:
 
 def test_the_low_band_is_that_of_the_reference(samples: dict[Cell, Tensor], y_0: Tensor) -> None:
     for (factor, _, _), x in samples.items():
-        phi = LowPass(factor)
-        assert distance(phi(x), phi(y_0)) < 0.15 * phi(y_0).std().item()
+        phi = LowPass(factor, KERNEL)
+        assert distance(phi(x), phi(y_0)) < 1e-5 * phi(y_0).std().item()
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +100,8 @@ def pictures(pipe: Any, samples: dict[Cell, Tensor]) -> dict[Cell, Tensor]:
 
 @torch.inference_mode()
 def decoded(pipe: Any, z: Tensor) -> Tensor:
-    picture: Tensor = pipe.vae.decode(z / pipe.vae.config.scaling_factor).sample
-    return picture
+    """The coarse picture: most numbers of a latent say how fine parts look."""
+    return COARSE(pipe.vae.decode(z / pipe.vae.config.scaling_factor).sample)
 
 
 def test_a_smaller_factor_is_closer_to_the_reference(
@@ -105,7 +111,7 @@ def test_a_smaller_factor_is_closer_to_the_reference(
     for prompt, seed in product(PROMPTS, SEEDS):
         one, two, four = (distance(pictures[factor, prompt, seed], reference) for factor in FACTORS)
         assert one < 1e-5
-        assert two < 0.8 * four
+        assert two < 0.6 * four
 
 
 def test_diversity_between_seeds_rises_with_the_factor(pictures: dict[Cell, Tensor]) -> None:
@@ -114,7 +120,7 @@ def test_diversity_between_seeds_rises_with_the_factor(pictures: dict[Cell, Tens
             distance(*(pictures[factor, prompt, seed] for seed in SEEDS)) for factor in FACTORS
         )
         assert one < 1e-5
-        assert 0.05 < two < 0.95 * four
+        assert 0.02 < two < 0.6 * four
 
 
 def test_the_prompt_changes_what_the_low_band_leaves_free(samples: dict[Cell, Tensor]) -> None:

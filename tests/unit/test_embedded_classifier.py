@@ -8,6 +8,7 @@ from torch import Generator
 from ilvr_latent import load_embedded
 from ilvr_latent.diffusion.loop import sample_with
 from ilvr_latent.diffusion.noise import SeededNoise
+from ilvr_latent.diffusion.schedule import alphas_cumprod
 from ilvr_latent.embedded import CLASSIFIER, GROUPS, REFERENCES, load_embedded_classifier
 from ilvr_latent.guides.classifier import ClassifierGuidance
 from ilvr_latent.pictures.images import fit_to, read_image, to_tensor
@@ -24,18 +25,12 @@ def test_it_names_references_even_in_noise() -> None:
     pictures = [to_tensor(fit_to(read_image(REFERENCES / f"{n}.png"), (64, 64))) for n in SEEN]
     x_0 = torch.cat(pictures)
     eps = torch.randn(x_0.shape, generator=Generator().manual_seed(0))
-    a_bar = load_embedded_alphas()[250]
+    a_bar = alphas_cumprod("cosine", 1000).float()[250]
     truth = torch.tensor(list(SEEN.values()))
     for x_t, t in ((x_0, 0), (a_bar**0.5 * x_0 + (1 - a_bar) ** 0.5 * eps, 250)):
         logits = network(x_t, torch.full((len(x_t),), t))
         assert logits.shape == (len(SEEN), len(GROUPS))
         assert (logits.argmax(dim=1) == truth).sum() >= 3
-
-
-def load_embedded_alphas() -> torch.Tensor:
-    from ilvr_latent.diffusion.schedule import alphas_cumprod
-
-    return alphas_cumprod("cosine", 1000).float()
 
 
 def test_guidance_raises_the_group_s_likelihood() -> None:

@@ -62,7 +62,7 @@ def not_here() -> str:
     """What is missing on this machine, or nothing."""
     for what, there in (
         (f"ComfyUI at {COMFYUI} ($COMFYUI_PATH)", COMFYUI.is_dir()),
-        ("ComfyUI requirements in this Python", importlib.util.find_spec("comfyui_frontend_package")),
+        ("package of its front end", importlib.util.find_spec("comfyui_frontend_package")),
         ("playwright", importlib.util.find_spec("playwright")),
         ("chromium", CHROMIUM),
     ):

@@ -1,0 +1,140 @@
+"""Training: views of pictures, averaged weights, runs that stop, go on and travel."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from training import everything
+from training.augment import crops, moved, rotate_hue, views
+from training.diffusion import ema_decay, velocity_loss
+from training.loop import AVERAGED, CHECKPOINT, LOG, Options, Recipe, averaged_weights, train
+
+RECIPE = Recipe(name="line", images=400, batch_size=4, learning_rate=0.05, decay=0.3, warm_up=5)
+
+
+def pictures(count: int = 5, side: int = 32) -> Tensor:
+    generator = Generator().manual_seed(1)
+    return torch.randint(256, (count, 3, side, side), generator=generator, dtype=torch.uint8)
+
+
+def fit(cache: Path, *, images: int = 400, **changed: object) -> tuple[nn.Module, int]:
+    """Fit a line; the network, and the steps that were taken."""
+    torch.manual_seed(0)
+    model, steps = nn.Linear(1, 1), []
+
+    def loss(model: nn.Module, size: int, generator: Generator) -> Tensor:
+        steps.append(size)
+        x = torch.rand(size, 1, generator=generator)
+        return (model(x) - (2 * x + 1)).square().mean()
+
+    options = Options(cache, torch.device("cpu"), images=images, **changed)  # type: ignore[arg-type]
+    train(model, loss, RECIPE, options)
+    return model, len(steps)
+
+
+def test_unmoved_pictures_stay_as_they_are() -> None:
+    x = pictures().float() / 127.5 - 1
+    still = torch.zeros(5, 1, 1, 1, dtype=torch.bool)
+    same = moved(x, torch.ones(5), torch.zeros(5, 2), still, 32)
+    torch.testing.assert_close(same, x, atol=1e-5, rtol=0)
+    mirrored = moved(x, torch.ones(5), torch.zeros(5, 2), ~still, 32)
+    torch.testing.assert_close(mirrored, x.flip(-1), atol=1e-5, rtol=0)
+
+
+def test_pictures_are_moved_right_and_down_over_white() -> None:
+    x = pictures().float() / 127.5 - 1
+    still, shift = torch.zeros(5, 1, 1, 1, dtype=torch.bool), torch.tensor([[8 / 32, 4 / 32]])
+    out = moved(x, torch.ones(5), shift.expand(5, 2), still, 32)
+    torch.testing.assert_close(out[..., 6:, 10:], x[..., 2:-4, 2:-8], atol=1e-5, rtol=0)
+    assert (out[..., :2, :] == 1).all()
+
+
+def test_the_hue_turns_in_a_circle_and_greys_stay() -> None:
+    x = pictures().float() / 255
+    torch.testing.assert_close(rotate_hue(x, torch.full((5,), 360.0)), x, atol=1e-4, rtol=0)
+    grey = x.mean(dim=1, keepdim=True).expand_as(x)
+    torch.testing.assert_close(rotate_hue(grey, torch.full((5,), 77.0)), grey, atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("draw", [views, crops])
+def test_views_come_from_the_generator_alone(draw: type[views]) -> None:
+    first, again = (draw(pictures(), 16, Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(first, again)
+    assert first.shape == (5, 3, 16, 16)
+    assert first.abs().max() <= 1
+
+
+@pytest.mark.parametrize("span", [0.05, 0.1])
+def test_averaged_weights_reach_back_a_share_of_the_run(span: float) -> None:
+    """Standard deviation of when the averaged weights were current, over the run's length."""
+    n = 4000
+    share = torch.zeros(n, dtype=torch.float64)
+    for step in range(1, n + 1):
+        decay = ema_decay(step, span)
+        share[: step - 1] *= decay
+        share[step - 1] = 1 - decay
+    when = torch.arange(1, n + 1) / n
+    mean = (share * when).sum()
+    assert share.sum() == pytest.approx(1)
+    assert math.sqrt((share * (when - mean) ** 2).sum()) == pytest.approx(span, rel=0.01)
+
+
+def test_the_exact_velocity_costs_nothing() -> None:
+    x_0, a_bars = torch.randn(3, 1, 4, 4), torch.linspace(0.99, 0.01, 10)
+
+    def exact(x_t: Tensor, t: Tensor) -> Tensor:
+        a_bar = a_bars[t].view(-1, 1, 1, 1)
+        return (a_bar.sqrt() * x_t - x_0) / (1 - a_bar).sqrt()
+
+    assert velocity_loss(exact, x_0, a_bars, Generator().manual_seed(0)) < 1e-8
+    assert velocity_loss(lambda x, t: 0 * x, x_0, a_bars, Generator().manual_seed(0)) > 0.01
+
+
+def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    fit(tmp_path, images=200)
+    weights, seen = averaged_weights("line", tmp_path)
+    assert seen == 200
+    model, steps = fit(tmp_path)
+    assert steps == 50
+    assert averaged_weights("line", tmp_path)[1] == 400
+    assert abs(model.get_parameter("weight").item() - 2) < abs(weights["weight"].item() - 2)
+
+
+def test_averaged_weights_alone_are_enough_to_go_on(tmp_path: Path) -> None:
+    fit(tmp_path, images=200)
+    (tmp_path / "line" / CHECKPOINT).unlink()
+    assert fit(tmp_path)[1] == 50
+    assert fit(tmp_path, images=440, restart=True)[1] == 10
+
+
+def test_time_ends_a_run_too(tmp_path: Path) -> None:
+    assert fit(tmp_path, images=10**9, minutes=1e-9)[1] == 1
+
+
+def test_figures_stand_in_the_log(tmp_path: Path) -> None:
+    fit(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "line" / LOG).read_text().splitlines()]
+    assert [line["seen"] for line in lines] == [200, 400]
+    assert lines[1]["loss"] < lines[0]["loss"]
+
+
+def test_what_was_trained_travels_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(everything, "PART", 3000)
+    cache, output = tmp_path / "cache", tmp_path / "out"
+    fit(cache)
+    output.mkdir()
+    everything.pack(cache, output)
+    parts = sorted(output.iterdir(), key=lambda part: int(part.suffix[1:]))
+    assert max(part.stat().st_size for part in parts) == 3000
+    whole = io.BytesIO(b"".join(part.read_bytes() for part in parts))
+    with tarfile.open(fileobj=whole) as tar:
+        assert f"line/{AVERAGED}" in tar.getnames()
+        assert f"line/{LOG}" in tar.getnames()
