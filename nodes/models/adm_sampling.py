@@ -34,14 +34,7 @@ class ILVRADMSampler(io.ComfyNode):
         """Ids and input names are a promise: workflows rely on them."""
         return schema(
             node_id="ILVRADMSampler",
-            search_aliases=[
-                "guided-diffusion",
-                "ddpm",
-                "ddim",
-                "unipc",
-                "dpmpp_2m",
-                "learned variance",
-            ],
+            search_aliases=["guided-diffusion", "ddpm", "ddim", "learned variance"],
             display_name="ADM Sampler",
             category="ILVR",
             description=(
