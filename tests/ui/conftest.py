@@ -30,14 +30,21 @@ def page(server: tuple[str, Path]) -> Iterator[Any]:
     import browser
 
     with browser.open_page(server[0], 1700, 1250) as page:
-        page.errors = []
-        page.on(
-            "console",
-            lambda said: (
-                said.type == "error"
-                and "ilvr" in f"{said.text} {said.location}".lower()
-                and page.errors.append(said.text)
-            ),
-        )
+        page.errors = []  # of one test, see below
+        page.on("console", lambda said: _is_ours(said, server[0]) and page.errors.append(said.text))
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         yield page
+
+
+def _is_ours(said: Any, address: str) -> bool:
+    """An error about this pack; newer front ends also ask the registry's server about its nodes."""
+    place = said.location.get("url", "").lower()
+    elsewhere = place.startswith("http") and not place.startswith(address)
+    return said.type == "error" and not elsewhere and "ilvr" in f"{said.text} {place}".lower()
+
+
+@pytest.fixture(autouse=True)
+def _own_errors(request: pytest.FixtureRequest) -> None:
+    """A front end has errors of its own where it starts anew or looks for translated help."""
+    if "page" in request.fixturenames:
+        request.getfixturevalue("page").errors.clear()

@@ -35,8 +35,6 @@ QUIET = {
     "Comfy.TutorialCompleted": True,
     "Comfy.Minimap.Visible": False,
     "Comfy.Graph.CanvasInfo": False,
-    # Text at every zoom.
-    "LiteGraph.Canvas.MinFontSizeForLOD": 0,
 }
 LOAD = """async (workflow) => {
     window.outcome = null;
