@@ -9,7 +9,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install -q $(if $(C
 
 $(VENV)/.runtime: pyproject.toml $(CONSTRAINTS)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) -e .
+	$(PIP) -e ".[evaluate]"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime

@@ -31,7 +31,6 @@ from .evaluate_networks import find_pictures, load_networks, measured_domain
 from .evaluate_rows import RowMaker, model_digest
 from .settings import Settings
 
-HELP = "Measure what ILVR does: FID, KID, diversity and faithfulness by N and by range."
 EXAMPLE = "ilvr evaluate --quick --output evaluation"
 
 # N and the N of the ranges, in pixels and in latent cells.

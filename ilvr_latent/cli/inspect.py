@@ -10,7 +10,6 @@ from ..adm import inspect_checkpoint
 from .checkpoint_maker import parse_flags
 from .common import report
 
-HELP = "Say what a guided-diffusion checkpoint is, as far as the file tells."
 EXAMPLE = "ilvr inspect models/ffhq_10m.pt"
 
 
