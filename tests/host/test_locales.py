@@ -45,6 +45,10 @@ def named(key: Key, english: dict[Key, str]) -> Iterator[Key]:
             yield other
 
 
+def test_every_language_of_the_host_is_there() -> None:
+    assert {"ar", "es", "fr", "ja", "ko", "ru", "zh", "zh-TW"} == set(OTHERS)
+
+
 def test_english_is_what_the_schemas_say(pack: ModuleType) -> None:
     """If not: `python tests/host/support/locales.py`."""
     import locales
