@@ -14,8 +14,12 @@ function said(phrase, language) {
 
 function translated(text) {
   const phrase = phrases.get(text);
+  if (!phrase) return text;
   phrases.delete(text);
-  return phrase ? said(phrase, app.extensionManager.setting.get("Comfy.Locale")) : text;
+  const language = app.extensionManager.setting.get("Comfy.Locale");
+  const line = said(phrase, language);
+  // The page goes from left to right in Arabic too.
+  return language === "ar" ? `\u2067${line}\u2069` : line;
 }
 
 app.registerExtension({

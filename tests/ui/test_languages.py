@@ -60,6 +60,20 @@ def test_nodes_and_lines_are_in_the_language_of_the_page(
     assert "cellules : " in shown
 
 
+def test_help_is_in_the_language_of_the_page(page: Any, speak: Callable[[str], None]) -> None:
+    speak("ja")
+    browser.load(page, FIRST_STEPS)
+    page.evaluate("""() => {
+        const node = window.app.graph._nodes.find(node => node.type === "ILVRApply");
+        window.app.canvas.centerOnNode(node);
+        window.app.canvas.selectNode(node);
+    }""")
+    page.locator('[data-testid="info-button"]').first.dispatch_event("click")
+    page.get_by_text("参照の構図と色").first.wait_for(timeout=20000)
+    picture = page.locator('img[src*="/extensions/ilvr-latent/docs/images/ILVRApply.jpg"]')
+    picture.wait_for(timeout=20000)
+
+
 @pytest.mark.parametrize("language", ["zh", "ar"])
 def test_a_line_is_made_of_translated_parts(
     page: Any, speak: Callable[[str], None], language: str
@@ -69,6 +83,7 @@ def test_a_line_is_made_of_translated_parts(
     lines = json.loads((LOCALES / language / "main.json").read_text(encoding="utf-8"))["ilvr"]
     filled = lines[STEPS["template"]].format(steps="3", count="20")
     wanted = lines[MATCHES["template"]].format(what=filled, weights="")
+    wanted = f"\u2067{wanted}\u2069" if language == "ar" else wanted
     # The translations arrive a moment after the page.
     page.wait_for_function(
         f"([given, wanted]) => ({LINE})(given) === wanted", arg=[[ENGLISH, MATCHES], wanted]
