@@ -9,10 +9,10 @@ from typing import Any
 
 import browser
 import pytest
-from browser import READY, ROOT, START_TIMEOUT
+from browser import READY, ROOT, START_TIMEOUT, WORKFLOWS
 
 LOCALES = ROOT / "locales"
-FIRST_STEPS = ROOT / "workflows" / "first-steps.json"
+FIRST_STEPS = next(path for path in WORKFLOWS if "irst" in path.stem)
 LANGUAGE = "async language => window.app.extensionManager.setting.set('Comfy.Locale', language)"
 SHOWN = """window.app.graph._nodes.find(node => node.type === "ILVRApply").widgets.at(-1).value"""
 LABEL = """window.app.graph._nodes.find(node => node.type === "ILVRApply")
