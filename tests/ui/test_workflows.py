@@ -14,7 +14,7 @@ from typing import Any
 
 import browser
 import pytest
-from browser import LOAD, MARKED, MISSING, READY, ROOT, START_TIMEOUT, WORKFLOWS
+from browser import LOAD, MARKED, MISSING, ROOT, WORKFLOWS
 
 FIXTURES = ROOT / "tests" / "fixtures" / "workflows"
 FROZEN = [path for path in sorted(FIXTURES.glob("*/*.json")) if ".api" not in path.suffixes]
@@ -114,24 +114,6 @@ def test_a_workflow_of_an_older_version_means_the_same(page: Any, path: Path) ->
         assert prompt[node_id]["inputs"] | node["inputs"] == prompt[node_id]["inputs"]
     page.keyboard.press("Escape")
     browser.run(page)
-
-
-def test_the_nodes_speak_french(page: Any, server: tuple[str, Path]) -> None:
-    locale = "async language => window.app.extensionManager.setting.set('Comfy.Locale', language)"
-    page.evaluate(locale, "fr")
-    try:
-        page.reload()
-        page.wait_for_function(READY, timeout=START_TIMEOUT * 1000)
-        page.evaluate(LOAD, json.loads(FROZEN[-1].read_text()))
-        labels = page.evaluate("""window.app.graph._nodes.filter(node => node.type === "ILVRApply")
-            .map(node => node.widgets.find(widget => widget.name === "weight").label)""")
-        assert set(labels) == {"poids"}
-        title = "window.LiteGraph.registered_node_types.ILVRApply.title"
-        assert page.evaluate(title) == "Appliquer ILVR"
-    finally:
-        page.evaluate(locale, "en")
-        page.reload()
-        page.wait_for_function(READY, timeout=START_TIMEOUT * 1000)
 
 
 # They need a file of the user's, or have no template yet.
