@@ -57,6 +57,22 @@ def test_a_workflow_opens_and_runs(page: Any, server: tuple[str, Path], path: Pa
     assert page.errors == []
 
 
+def test_what_a_node_says_goes_when_a_setting_changes(page: Any) -> None:
+    browser.load(page, WORKFLOWS[0])
+    browser.run(page)
+    said = (
+        """window.app.graph._nodes.find(node => node.type === "ILVRApply").widgets.at(-1).value"""
+    )
+    assert page.evaluate(said).startswith("Matches steps ")
+    line = page.get_by_text("Matches steps ").first
+    assert line.evaluate("element => getComputedStyle(element).wordBreak") == "normal"
+    page.evaluate("""() => {
+        const node = window.app.graph._nodes.find(node => node.type === "ILVRApply");
+        node.widgets[0].callback(3, window.app.canvas, node);
+    }""")
+    assert page.evaluate(said) == ""
+
+
 @pytest.mark.parametrize("path", DOWNLOADS, ids=lambda path: path.stem)
 def test_a_workflow_lacks_nothing_but_its_model(
     page: Any, server: tuple[str, Path], path: Path
