@@ -18,7 +18,7 @@ from ...ilvr_latent import InputError, SeededNoise
 from ...ilvr_latent.diffusion.reverse import Transition, transitions
 from ...ilvr_latent.diffusion.samplers import SAMPLERS, Mean, chosen_sampler
 from ...ilvr_latent.diffusion.schedule import alphas_cumprod, respaced_timesteps
-from ...ilvr_latent.errors import check_choice
+from ..node import Node
 from ..schema import schema
 from .adm_model import OPTIONS, ADMModel, ADMOptions
 
@@ -26,7 +26,7 @@ from .adm_model import OPTIONS, ADMModel, ADMOptions
 SEED_OFFSET = 0x41444D
 
 
-class ILVRADMSampler(io.ComfyNode):
+class ILVRADMSampler(Node):
     """The sampler of the paper."""
 
     @classmethod
@@ -75,12 +75,11 @@ class ILVRADMSampler(io.ComfyNode):
         Raises:
             InputError: there is no such sampler.
         """
-        check_choice("sampler", sampler, tuple(SAMPLERS))
         options = {"sampler": sampler, "eta": eta, "clip_denoised": clip_denoised}
         return io.NodeOutput(comfy.samplers.KSAMPLER(sample_adm, options))
 
 
-class ILVRADMSchedule(io.ComfyNode):
+class ILVRADMSchedule(Node):
     """guided-diffusion's respacing."""
 
     @classmethod

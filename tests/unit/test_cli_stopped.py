@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
     from tests.unit.conftest import Outcome
 
 Command = Callable[..., "Outcome"]
+ROOT = Path(__file__).parent.parent.parent
 STEPS = 4  # of the fixture ``sampling``
 
 
@@ -109,3 +116,30 @@ def test_a_defect_of_ours_is_not_disguised(
     raise_at_call(RuntimeError("shapes do not match"), 0, monkeypatch)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         sampling()
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_during_the_imports_ends_the_command_quietly(tmp_path: Path, ignored: bool) -> None:
+    """The first large import stands for all of them; who ignores the signal is not ended by it."""
+    (tmp_path / "torch.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nraise SystemExit('went on')\n"
+    )
+    prelude = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); " if ignored else ""
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{prelude}import ilvr_command; ilvr_command.main()"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ignored:
+        assert (ended.returncode, ended.stderr) == (1, "went on\n")
+    else:
+        assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_the_installed_command_is_that_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    module, function = project["project"]["scripts"]["ilvr"].split(":")
+    assert callable(getattr(importlib.import_module(module), function))
+    assert module in project["tool"]["setuptools"]["py-modules"]
