@@ -65,13 +65,14 @@ def _check_number(given: Any, value: Any, kind: type) -> None:
 
 
 def _check_image(name: str, value: Any) -> None:
-    if not isinstance(value, Tensor) or value.ndim != 4 or value.shape[-1] not in (1, 3, 4):
+    shaped = isinstance(value, Tensor) and value.ndim == 4 and value.shape[-1] in (1, 3, 4)
+    if not shaped or not value.is_floating_point():
         raise _no("IMAGE", name, value)
     _check_numbers(name, "picture", value)
 
 
 def _check_mask(name: str, value: Any) -> None:
-    if not isinstance(value, Tensor) or value.ndim not in (2, 3, 4):
+    if not isinstance(value, Tensor) or value.ndim not in (2, 3, 4) or value.is_complex():
         raise _no("MASK", name, value)
     _check_numbers(name, "mask", value)
 
@@ -119,8 +120,11 @@ def _is_classifier(value: Any) -> bool:
 
 def _can(*names: str) -> Callable[[Any], bool]:
     """Other packs have classes of their own, so it is asked for what is used of one."""
-    # A text can be encoded, too.
-    return lambda value: not isinstance(value, str) and any(hasattr(value, one) for one in names)
+    # A text can be encoded, too, and a class has what its objects have.
+    return lambda value: (
+        not isinstance(value, (str, type))
+        and any(getattr(value, one, None) is not None for one in names)
+    )
 
 
 KINDS: dict[str, Callable[[Any], bool]] = {

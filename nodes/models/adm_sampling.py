@@ -18,6 +18,7 @@ from ...ilvr_latent import InputError, SeededNoise
 from ...ilvr_latent.diffusion.reverse import Transition, transitions
 from ...ilvr_latent.diffusion.samplers import SAMPLERS, Mean, chosen_sampler
 from ...ilvr_latent.diffusion.schedule import alphas_cumprod, respaced_timesteps
+from ...ilvr_latent.errors import about
 from ..node import Node
 from ..schema import schema
 from .adm_model import OPTIONS, ADMModel, ADMOptions
@@ -111,7 +112,8 @@ class ILVRADMSchedule(Node):
             InputError: not an ADM model, or the respacing cannot be read.
         """
         config = _adm(model.model).config
-        timesteps = respaced_timesteps(config.diffusion_steps, respacing)[::-1]
+        with about("respacing"):
+            timesteps = respaced_timesteps(config.diffusion_steps, respacing)[::-1]
         sigmas = model.get_model_object("model_sampling").sigmas[timesteps]
         return io.NodeOutput(torch.cat([sigmas.cpu(), torch.zeros(1)]))
 

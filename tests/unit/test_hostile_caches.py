@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from ilvr_latent import load_adm
 from ilvr_latent.adm import cache
 
-FLAGS = {
+FLAGS: dict[str, Any] = {
     "image_size": 16,
     "num_head_channels": 16,
     "use_new_attention_order": False,
