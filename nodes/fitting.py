@@ -167,20 +167,3 @@ def whitened(image: Tensor, transparency: Tensor) -> Tensor:
     masks = resized(transparency.reshape(-1, *transparency.shape[-2:]), *image.shape[1:3])
     white = to_batch(masks.clamp(0, 1), image.shape[0]).to(image)[..., None]
     return on_white(image) * (1 - white) + white
-
-
-def check_picture(image: Tensor) -> None:
-    """Refuse what is no picture.
-
-    Raises:
-        InputError: it has no pixels, or some that are not finite.
-    """
-    if image.numel() == 0:
-        raise InputError(
-            f"The picture has no pixels (its shape is {tuple(image.shape)}); plug in another."
-        )
-    if not bool(image.isfinite().all()):
-        raise InputError(
-            "The picture holds NaN or infinite values; check the node that made it, such as a VAE "
-            "in half precision."
-        )

@@ -97,7 +97,6 @@ def load_adm(
     check_file(path)
     with about(path):
         read, config = _read(path, parsed, which)
-        check_finite(read.tensors, path)
         model = _network(read.tensors, config, torch.device(device), dtype)
     # Only now is it certain that the file is worth a copy.
     if read.file_format != "safetensors" and which == "ema":
@@ -111,6 +110,7 @@ def _read(path: Path, parsed: Mapping[str, Any], which: str) -> tuple[Weights, A
     if cached is not None:
         copy = Weights(cached, {}, "safetensors")
         try:
+            check_finite(cached, path)
             return copy, _resolved(copy, parsed)
         except InputError as error:
             # Whether the copy or the flags are wrong, the file itself tells.
@@ -118,6 +118,7 @@ def _read(path: Path, parsed: Mapping[str, Any], which: str) -> tuple[Weights, A
     weights = read_weights(path, which)
     if weights.taken is not None:
         logger.warning("%s: took the weights under %s.", path.name, weights.taken)
+    check_finite(weights.tensors, path)
     return weights, _resolved(weights, parsed)
 
 

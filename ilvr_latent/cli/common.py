@@ -15,6 +15,7 @@ import torch
 from ..errors import InputError
 from ..pictures.files import output_folder
 
+MOST = 1_000_000
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -116,12 +117,14 @@ def quiet_diffusers() -> None:
 
 
 def check_counts(options: argparse.Namespace, *names: str) -> None:
-    """Refuse counts below 1.
+    """Refuse counts below 1, and those that are no count that anyone waits for.
 
     Raises:
         InputError: there is one.
     """
     for name in names:
-        if getattr(options, name) < 1:
-            flag = name.replace("_", "-")
-            raise InputError(f"--{flag} is {getattr(options, name)}; use 1 or more.")
+        count, flag = getattr(options, name), name.replace("_", "-")
+        if count < 1:
+            raise InputError(f"--{flag} is {count}; use 1 or more.")
+        if count > MOST:
+            raise InputError(f"--{flag} is {count}; use {MOST} or fewer.")

@@ -11,12 +11,14 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
 from .. import __version__
 from ..errors import InputError
 
+PROMPTS = ("prompt", "negative_prompt")
 # Each is a module of this folder, which is imported only when it is to run.
 COMMANDS = {
     "demo": "Make three figures that show what ILVR does: the factor N, the range, and a prompt.",
@@ -82,6 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    if arguments is None and isinstance(sys.stdout, TextIOWrapper):
+        # Names of files may be any bytes, and terminals may know few letters.
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.WARNING, format="ilvr: %(message)s")
     given = sys.argv[1:] if arguments is None else arguments
     try:
@@ -147,12 +152,24 @@ def _check_text(options: argparse.Namespace) -> None:
     """No file has such a name, and nothing else may have such letters.
 
     Raises:
-        InputError: a value holds NUL.
+        InputError: a value holds NUL, or a prompt is no text.
     """
     for name, value in vars(options).items():
         values = value if isinstance(value, (list, tuple)) else [value]
-        if any("\0" in str(one) for one in values if isinstance(one, (str, Path))):
+        texts = [str(one) for one in values if isinstance(one, (str, Path))]
+        if any("\0" in text for text in texts):
             raise InputError(f"--{name.replace('_', '-')} holds a NUL; leave it out.")
+        # Names of files may be any bytes.
+        if name in PROMPTS and any(not _is_text(text) for text in texts):
+            raise InputError(f"--{name.replace('_', '-')} holds bytes that are not UTF-8.")
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _explained(error: Exception, batch_size: int | None) -> str | None:

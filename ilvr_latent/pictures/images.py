@@ -53,8 +53,8 @@ def read_image(path: Path | str) -> Image.Image:
     """
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures before it refuses huge ones; they are fine here.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow warns of large pictures, which are fine here, and of metadata that is broken.
+            warnings.simplefilter("ignore")
             _check_is_file(path)
             with Image.open(path, formats=FORMATS) as opened:
                 _check_size(opened, path)

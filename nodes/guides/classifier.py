@@ -10,11 +10,12 @@ from ...ilvr_latent import InputError
 from ...ilvr_latent.diffusion.gradients import ordinary_weights
 from ...ilvr_latent.guides import ClassifierGuidance
 from ..models.classifier import ClassifierType
+from ..node import Node
 from ..schema import schema
 from .networks import guided_with
 
 
-class ILVRClassifierGuidance(io.ComfyNode):
+class ILVRClassifierGuidance(Node):
     """Lead what a MODEL samples towards a class of a classifier."""
 
     @classmethod

@@ -11,13 +11,14 @@ from torch import Tensor
 from ...ilvr_latent import ILVR, Reference
 from ..driver import guided
 from ..fitting import pixels_to_a_cell
+from ..node import Node
 from ..schema import schema
 from .checks import check_mask, checked_samples
 from .widget_values import Expert, chosen_factor, chosen_weight, chosen_window
 from .widgets import inputs
 
 
-class ILVRApply(io.ComfyNode):
+class ILVRApply(Node):
     """Hold what a MODEL samples to the low frequencies of a reference."""
 
     @classmethod

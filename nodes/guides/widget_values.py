@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from ...ilvr_latent import InputError, WeightSchedule, Window, defaults
 from ...ilvr_latent.diffusion.noise import ReferenceNoise
-from ...ilvr_latent.errors import check_choice
 from ...ilvr_latent.guides.lowpass import Kernel
 from ...ilvr_latent.guides.reference import FactorUnit, Space
 from ...ilvr_latent.guides.weight import Weight
@@ -32,12 +31,6 @@ class Expert:
     start_step: int = 0
     end_step: int = 10000
     factor_unit: Unit = "cells"
-
-    def __post_init__(self) -> None:
-        # The host does not hold a value against the options of its combo.
-        known = {"weight_schedule": WeightKind, "range_unit": RangeUnit, "factor_unit": Unit}
-        for name, options in known.items():
-            check_choice(name, getattr(self, name), get_args(options))
 
 
 def chosen_factor(factor: float, unit: Unit, cell: int) -> tuple[float, FactorUnit]:

@@ -11,6 +11,7 @@ from comfy_api.latest import io
 
 from ...ilvr_latent import InputError
 from ...ilvr_latent.adm import load_adm_classifier
+from ..node import Node
 from ..schema import advanced, schema
 
 ClassifierType = io.Custom("ILVR_CLASSIFIER")
@@ -19,7 +20,7 @@ NONE = "put a classifier into models/adm"
 folder_paths.add_model_folder_path("adm", str(Path(folder_paths.models_dir) / "adm"))
 
 
-class ILVRLoadClassifier(io.ComfyNode):
+class ILVRLoadClassifier(Node):
     """A guided-diffusion classifier checkpoint."""
 
     @classmethod
