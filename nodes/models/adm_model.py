@@ -119,6 +119,8 @@ class ADMModel(comfy.model_base.BaseModel):
         self.config: ADMConfig = adm.config
         self.diffusion_model = _Network(adm)
         self.model_sampling = _model_sampling(adm.config, supported)
+        # Along a side, in pixels; says that this is a pixel model.
+        self.trained_size = adm.config.image_size
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         """The class label, checked before sampling begins."""

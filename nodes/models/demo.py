@@ -49,6 +49,7 @@ class ILVRLoadDemo(Node):
                 ),
                 io.Vae.Output(tooltip="Between pictures and the latents of this model."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -61,5 +62,7 @@ class ILVRLoadDemo(Node):
         if which == PIXELS:
             return io.NodeOutput(adm_model(str(PIXEL_MODEL)), NoPrompt(), pixel_vae())
         return io.NodeOutput(
-            demo_unet(LATENT_MODEL), demo_clip(LATENT_MODEL), demo_vae(LATENT_MODEL)
+            demo_unet(LATENT_MODEL),
+            demo_clip(LATENT_MODEL, getattr(cls.hidden, "unique_id", None)),
+            demo_vae(LATENT_MODEL),
         )
