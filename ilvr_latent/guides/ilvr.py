@@ -23,13 +23,14 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
+import torch
 from torch import Tensor
 
 from ..diffusion.guide import GuideRun, Run
 from ..diffusion.noise import HeldNoise, ReferenceNoise
 from ..diffusion.schedule import Step
 from ..errors import InputError, check_choice
-from ..phrases import Phrase, joined
+from .ilvr_in_words import in_words
 from .lowpass import LowPass, MergeRule, merge
 from .reference import Reference, Space
 from .weight import weight_at
@@ -39,6 +40,9 @@ __all__ = ["ILVR", "ILVRRun", "Reference", "Space", "Window"]
 
 Target = tuple[LowPass, "float | Tensor", Tensor]
 """What :func:`merge` needs to match with one reference: phi, weight and y."""
+
+# How far, of their size, low frequencies move where a sampler goes on from its last prediction.
+WENT_ON = 1e-3
 
 
 class ILVR:
@@ -83,7 +87,7 @@ class ILVR:
         """
         placed = [Placed(reference, run) for reference in self.references]
         for one in placed:
-            run.tell(one.in_words())
+            run.tell(in_words(one))
         active = [one for one in placed if one.weights or one.weight_at_end]
         return self.run(active, run) if active else None
 
@@ -101,6 +105,9 @@ class Placed:
         weights: of each step of the schedule whose state is matched, by index.
         weight_at_end: of the finished picture.
         lowpass: phi_N.
+        share: N as a share of the shorter side.
+        cell: pixels along a side of a cell of the sampled tensor.
+        steps: of the run.
     """
 
     def __init__(self, reference: Reference, run: Run) -> None:
@@ -110,10 +117,10 @@ class Placed:
         self.weight_at_end = self._weight_at_end(run)
         self._y_0, self._mask = reference.placed(run)
         self.lowpass = reference.lowpass(run.shape)
-        self._share = self.lowpass.factor / min(run.shape[-2:])
-        self._cell = run.cell
-        self._steps = len(run.schedule)
-        self._window = reference.window.clipped(self._steps)
+        self.share = self.lowpass.factor / min(run.shape[-2:])
+        self.cell = run.cell
+        self.steps = len(run.schedule)
+        self._window = reference.window.clipped(self.steps)
         self._by_level = self._window.gate == "level"
         self._other_weights: dict[int, float] = {}
 
@@ -143,7 +150,7 @@ class Placed:
         if known is None:
             known = self._other_weights.get(step.index)
         if known is None:
-            known = self.reference.weight_of(step, self._steps)
+            known = self.reference.weight_of(step, self.steps)
             self._other_weights[step.index] = known
         return known
 
@@ -157,61 +164,6 @@ class Placed:
 
     def _in_area(self, weight: float) -> float | Tensor:
         return weight if self._mask is None else weight * self._mask
-
-    def in_words(self) -> Phrase:
-        """Which steps are matched, and what N means."""
-        return Phrase(
-            "{matches} {meaning}", matches=self._steps_in_words(), meaning=self._factor_in_words()
-        )
-
-    def _factor_in_words(self) -> Phrase:
-        factor = self.lowpass.factor
-        share = Phrase("1/{parts} of the side", parts=f"{1 / self._share:.3g}")
-        if self._cell == 1:
-            return Phrase("N = {number} pixels: {share}.", number=f"{factor:.3g}", share=share)
-        return Phrase(
-            "N = {number} cells: {pixels} pixels, {share}.",
-            number=f"{factor:.3g}",
-            pixels=f"{factor * self._cell:.3g}",
-            share=share,
-        )
-
-    def _steps_in_words(self) -> Phrase:
-        if not self.weights and not self.weight_at_end:
-            return Phrase(
-                "Matches no step of {count}: none is in the range."
-                if self.reference.weight
-                else "Matches no step of {count}: the weight is 0.",
-                count=self._steps,
-            )
-        matched = sorted(self.weights)
-        return Phrase(
-            "Matches {what}{weights}.",
-            what=self._matched_in_words(matched),
-            weights=self._weights_in_words(matched),
-        )
-
-    def _matched_in_words(self, matched: Sequence[int]) -> Phrase:
-        picture = Phrase("the finished picture")
-        if not matched:
-            return picture
-        steps = Phrase(
-            "step {steps} of {count}" if len(matched) == 1 else "steps {steps} of {count}",
-            steps=spans(matched),
-            count=self._steps,
-        )
-        if not self.weight_at_end:
-            return steps
-        return Phrase("{steps} and {picture}", steps=steps, picture=picture)
-
-    def _weights_in_words(self, matched: Sequence[int]) -> str:
-        weights = [self.weights[index] for index in matched]
-        weights += [self.weight_at_end] if self.weight_at_end else []
-        low, high = f"{min(weights):.2g}", f"{max(weights):.2g}"
-        if low == high:
-            return "" if low == "1" else Phrase(", weight {weight}", weight=low)
-        start, end = (high, low) if weights[0] >= weights[-1] else (low, high)
-        return Phrase(", weight {start} to {end}", start=start, end=end)
 
 
 class ILVRRun(GuideRun):
@@ -235,12 +187,13 @@ class ILVRRun(GuideRun):
             kind: HeldNoise(run.noise, kind, len(_matched(self._in_state, kind)))
             for kind in dict.fromkeys(one.noise for one in self._in_state)
         }
+        self._last: Tensor | None = None  # matched prediction
 
     @property
     def hooks(self) -> frozenset[str]:
         """Those of the spaces that are matched in."""
-        of_state = {"state", "end"} if self._in_state else set[str]()
-        return frozenset(of_state | ({"prediction"} if self._in_prediction else set()))
+        of_state = {"state"} if self._in_state else set[str]()
+        return frozenset({"end"} | of_state | ({"prediction"} if self._in_prediction else set()))
 
     def merged(self, other: GuideRun) -> GuideRun | None:
         """The references of both, merged where they overlap."""
@@ -265,29 +218,40 @@ class ILVRRun(GuideRun):
     def prediction(self, x_0: Tensor, x_t: Tensor, step: Step) -> Tensor:
         """x_0 + w phi(y_0 - x_0)."""
         weighted = ((one, one.weight_of_prediction(step)) for one in self._in_prediction)
-        return merge(x_0, [one.clean(weight) for one, weight in weighted if weight], self._rule)
+        self._last = merge(
+            x_0, [one.clean(weight) for one, weight in weighted if weight], self._rule
+        )
+        return self._last
 
     def end(self, x_0: Tensor) -> Tensor:
-        """The last of eq. 8: the finished picture with the clean reference."""
-        weighted = ((one, one.weight_at_end) for one in self._in_state)
-        return merge(x_0, [one.clean(weight) for one, weight in weighted if weight], self._rule)
+        """The last of eq. 8: the finished picture with the clean reference.
+
+        The last prediction was matched, but some samplers do not end there: they stop above level
+        0, or add older predictions.
+        """
+        ended = [one for one in self._placed if one.weight_at_end]
+        in_state = [one for one in ended if one in self._in_state]
+        matched = merge(x_0, [_at_end(one) for one in in_state], self._rule)
+        late = [one for one in ended if one not in in_state]
+        if self._last is None or not late:
+            return matched
+        again = merge(matched, [_at_end(one) for one in late], self._rule)
+        return torch.where(self._went_on(late, x_0, self._last), again, matched)
+
+    @staticmethod
+    def _went_on(late: Sequence[Placed], x_0: Tensor, last: Tensor) -> Tensor:
+        """Of each picture, whether its low frequencies are others than those of ``last``."""
+        moved, size = (
+            torch.stack([one.lowpass(x.float()).flatten(1).norm(dim=1) for one in late]).amax(0)
+            for x in (x_0 - last, last)
+        )
+        return (moved > WENT_ON * size).reshape(-1, *[1] * (x_0.ndim - 1))
+
+
+def _at_end(one: Placed) -> Target:
+    return one.clean(one.weight_at_end)
 
 
 def _matched(placed: Iterable[Placed], kind: ReferenceNoise) -> set[int]:
     """The steps in which noise of a kind is needed."""
     return set[int]().union(*(one.weights for one in placed if one.noise == kind))
-
-
-def spans(indices: Sequence[int]) -> str:
-    """Ascending step numbers from 0 as people read them: ``[0, 1, 2, 5]`` is "1 to 3, 6"."""
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and index == runs[-1][-1] + 1:
-            runs[-1].append(index)
-        else:
-            runs.append([index])
-    return joined([_span(run[0] + 1, run[-1] + 1) for run in runs])
-
-
-def _span(first: int, last: int) -> str:
-    return Phrase("{first} to {last}", first=first, last=last) if first < last else str(first)

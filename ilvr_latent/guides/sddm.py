@@ -44,7 +44,7 @@ from .blocks import (
     unblocked,
 )
 from .energy import AnyEnergy, Energy, energy_in, slope
-from .ilvr import spans
+from .ilvr_in_words import spans
 from .min_norm import min_norm
 from .reference import Reference
 from .window import Window

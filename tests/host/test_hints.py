@@ -1,4 +1,4 @@
-"""What is probably a mistake is said in the node's line and in the log; it is sampled all the same."""
+"""What is probably a mistake is said in the line of the node and in the log, and sampled."""
 
 from __future__ import annotations
 
