@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from ..errors import InputError
 from ..pictures.files import output_folder
 
 MOST = 1_000_000
+EVERY = 20.0  # seconds between lines of progress
+
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -70,11 +73,29 @@ class Advance(Protocol):
         ...
 
 
+class _Lines:
+    """How far it is and how long it will take, every twenty seconds."""
+
+    def __init__(self, description: str, total: int) -> None:
+        self._description, self._total, self._done = description, total, 0
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, steps: int = 1) -> None:
+        self._done += steps
+        now = time.monotonic()
+        if now - self._said < EVERY:
+            return
+        self._said = now
+        left = (now - self._began) / self._done * (self._total - self._done)
+        done = f"{self._done} of {self._total} steps"
+        print(f"{self._description}: {done}, about {left:.0f} s left", file=sys.stderr)
+
+
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Advance]:
-    """A progress bar on standard error, if that is a terminal."""
+    """A progress bar on standard error, or, if that is no terminal, a line now and then."""
     if not sys.stderr.isatty():
-        yield lambda steps=1: None
+        yield _Lines(description, total)
         return
     from rich.console import Console
     from rich.progress import (

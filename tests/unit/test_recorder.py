@@ -52,8 +52,7 @@ def recorded(model: MixtureDenoiser, y_0: Tensor) -> Callable[..., tuple[Tensor,
 def test_the_matched_places_are_those_of_the_window(
     recorded: Any, space: str, window: Window, matched: range
 ) -> None:
-    """The state that step k makes is at place k + 1, its estimate of the picture at place k; the end
-    is matched where the window reaches it."""
+    """The state that step k makes is at place k + 1, its estimate of the picture at place k."""
     _, recording = recorded(space, window=window)
     assert recording.matched == tuple(matched)
     assert recording.steps == STEPS
