@@ -69,7 +69,7 @@ def read_image(path: Path | str) -> Image.Image:
         ) from None
     # A damaged file can fail in any way at all, and none of them is a defect of ours.
     except (Exception, Image.DecompressionBombError) as error:
-        reason = str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(
             f"{str(path)!r} cannot be read as a picture ({reason}); save it again as PNG or JPEG."
         ) from None

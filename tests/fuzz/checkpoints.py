@@ -17,6 +17,7 @@ from torch import Tensor
 from ilvr_latent import InputError, inspect_checkpoint, load_adm, save_adm
 from ilvr_latent.adm import ADMConfig, cache, load_adm_classifier
 from ilvr_latent.adm.unet import ADM, ADMUNet
+from ilvr_latent.pipelines.load import load_pipeline
 from tests.conftest import TINY
 from tests.fuzz.mutations import mutated, text, value
 from tests.fuzz.pickles import PICKLES
@@ -83,8 +84,10 @@ class Checkpoints:
             return "load_adm", lambda: load_adm(path, weights=weights, **flags)
         if kind < 0.8:
             return "inspect", lambda: inspect_checkpoint(path, weights=weights, **flags).to_dict()
-        if kind < 0.95:
+        if kind < 0.93:
             return "classifier", lambda: load_adm_classifier(path)
+        if kind < 0.96:
+            return "pipeline", lambda: load_pipeline(str(path))
         return "cache", lambda: self._from_cache(path)
 
     def _from_cache(self, hostile: Path) -> object:

@@ -72,6 +72,22 @@ def test_ctrl_c_while_a_picture_is_written_leaves_nothing_of_it(
     assert names(output) == []
 
 
+def test_a_process_that_is_told_to_end_leaves_nothing_half_written(
+    sampling: Command, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(self: Image.Image, partial: Path, **_: object) -> None:
+        partial.write_bytes(b"\x89PNG")
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        sampling()
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert names(output) == []
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 @pytest.mark.parametrize(
     "error",
     [
