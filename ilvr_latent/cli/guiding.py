@@ -21,6 +21,8 @@ from .settings import Settings
 
 # Of the feature network's four: large enough to hold texture, small enough to be more than edges.
 STYLE_LEVEL = 1
+# The class that the reference is of.
+AUTO = "auto"
 
 
 def parse_flags(pairs: tuple[str, ...], option: str = "--flag") -> dict[str, str]:
@@ -85,11 +87,18 @@ class Guiding:
         if settings.loss is not None:
             guides.append(self._universal(settings, references, mask))
         if settings.class_ is not None:
-            guides.append(self._towards_class(settings, settings.class_))
+            guides.append(self._towards_class(settings, settings.class_, references))
         return Guides(*guides, method) if guides else method
 
-    def _towards_class(self, settings: Settings, name: str) -> ClassifierGuidance:
+    def _towards_class(
+        self, settings: Settings, name: str, references: Tensor
+    ) -> ClassifierGuidance:
         network = self._classifier(settings)
+        if name == AUTO:
+            t = torch.zeros(len(references), dtype=torch.int64, device=self._device)
+            with torch.no_grad():
+                found = network(references.to(self._device), t).argmax(dim=1)
+            return ClassifierGuidance(network, found, scale=settings.classifier_scale)
         embedded = settings.classifier in (None, "embedded")
         label = class_number(name, network.config.num_classes, embedded=embedded)
         return ClassifierGuidance(network, label, scale=settings.classifier_scale)

@@ -62,6 +62,19 @@ def check_methods(settings: Settings) -> None:
         )
 
 
+def of_others(method: str, *, asks: bool) -> list[str]:
+    """The options that a method has no use for.
+
+    Args:
+        method: its name.
+        asks: whether it asks a classifier for more than features; EGSDE asks for those.
+    """
+    names = [name for name, methods in OF_METHODS.items() if method not in methods]
+    if not asks and method != "egsde":
+        names += ["classifier", "classifier_flag"]
+    return names
+
+
 def _refuse_without(what: str, given: set[str], names: Sequence[str]) -> None:
     for name in names:
         if name in given:

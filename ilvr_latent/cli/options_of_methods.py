@@ -68,7 +68,8 @@ class OptionsOfMethods:
     )
     class_: str | None = option(
         None,
-        "lead the picture there: a number, or a group of emoji, such as animals or food",
+        "lead the picture there: a number, a group of emoji, such as animals or food, or auto: "
+        "what the classifier says of the reference",
         metavar="CLASS",
         **_CLASSIFIER,
     )

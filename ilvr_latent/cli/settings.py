@@ -180,7 +180,8 @@ class Settings(Options):
         """What is written into a picture of how it was made, but for reference, factor and seed."""
         kinds = ("any", "checkpoint" if self.pipeline is None else "pipeline")
         kept = [name for name, entry in table() if entry.written and entry.kind in kinds]
-        raw = {name.rstrip("_"): getattr(self, name) for name in kept}
+        raw: dict[str, Any] = {name.rstrip("_"): getattr(self, name) for name in kept}
+        raw = {name: list(x) if isinstance(x, tuple) else x for name, x in raw.items()}
         if self.pipeline is None:
             raw |= {"model": self.checkpoint, "flag": list(self.flag)}
         else:
