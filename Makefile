@@ -9,7 +9,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install -q $(if $(C
 
 $(VENV)/.runtime: pyproject.toml $(CONSTRAINTS)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) -e .
+	$(PIP) -e ".[evaluate]"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
@@ -43,6 +43,7 @@ gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
 	    --mask $(IMAGES)/inpainting-mask.png --steps 25 --sampler ddpm --jump-length 5 \
 	    --rows factor=1,2,4 --columns jump_n_sample=1,4 --output $(IMAGES)/inpainting.png
 	$(VENV)/bin/python docs/translation.py web/docs/images
+	$(VENV)/bin/python docs/branding.py $(IMAGES)
 	$(MAKE) recipes
 
 recipes: $(VENV)/.runtime  ## The figures of docs/gallery.md

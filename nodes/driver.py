@@ -23,6 +23,7 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..ilvr_latent.diffusion.guide import Denoise, Guide, GuideRun, Guides, Run
+from ..ilvr_latent.phrases import Phrase
 from .differentiable import differentiable
 from .levels import HostSchedule, HostStep
 from .nested import OnFirstPart
@@ -141,7 +142,7 @@ class _GuidedSampling:
         function = getattr(sampler, "sampler_function", None)
         if bool((sigmas.diff() > 0).any()) or len(sigmas) < 2:
             for one in self.attached:
-                one.tell("Does nothing: these SIGMAS do not lead from noise to a picture.")
+                one.tell(Phrase("Does nothing: these SIGMAS do not lead from noise to a picture."))
             return executor(guider, *rest, **kwargs)
         run = host_run(guider, sampler, sigmas, extra_args, noise, latent_image, denoise_mask)
         guidance: GuideRun = OfEachSize(self.guide, run)

@@ -26,7 +26,6 @@ from .common import Advance, choose_device, choose_dtype, progress, quiet_diffus
 if TYPE_CHECKING:
     from ..adm.unet import ADM
 
-HELP = "Make three figures that show what ILVR does: the factor N, the range, and a prompt."
 EXAMPLE = "ilvr demo --output demo-output"
 
 FACTORS = (2.0, 4.0, 8.0, 16.0)

@@ -29,7 +29,6 @@ from .evaluate_rows import RowMaker, gallery_of
 from .method_settings import MATCHED
 from .settings import Settings
 
-HELP = "Measure what ILVR does: FID, KID, diversity and faithfulness by N and by range."
 EXAMPLE = "ilvr evaluate --quick --output evaluation"
 
 # N and the N of the ranges, in pixels and in latent cells.

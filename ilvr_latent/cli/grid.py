@@ -23,7 +23,6 @@ from .making import PictureMaker, matched_part
 from .options import axes
 from .settings import Settings
 
-HELP = "Sample one reference over any two settings: a labelled sheet."
 EXAMPLE = (
     "ilvr grid --reference apple.png --rows factor=2,4,8 --columns end=1,0.5,0.25 --output grid.png"
 )

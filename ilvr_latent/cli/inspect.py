@@ -10,7 +10,6 @@ from ..adm import inspect_checkpoint
 from .common import report
 from .guiding import parse_flags
 
-HELP = "Say what a guided-diffusion checkpoint is, as far as the file tells."
 EXAMPLE = "ilvr inspect models/ffhq_10m.pt"
 
 

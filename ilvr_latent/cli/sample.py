@@ -26,7 +26,6 @@ from .maker import load_maker
 from .making import PictureMaker, matched_part
 from .settings import Settings
 
-HELP = "Make pictures that keep a reference's layout and colours (ILVR)."
 EXAMPLE = "ilvr sample --model embedded --reference apple.png --factor 4 8 --samples 4 --output out"
 ROWS_OF_A_SHEET = 24
 

@@ -29,6 +29,7 @@ from ..diffusion.guide import GuideRun, Run
 from ..diffusion.noise import HeldNoise, ReferenceNoise
 from ..diffusion.schedule import Step
 from ..errors import InputError, check_choice
+from ..phrases import Phrase, joined
 from .lowpass import LowPass, MergeRule, merge
 from .reference import Reference, Space
 from .weight import weight_at
@@ -82,7 +83,7 @@ class ILVR:
         """
         placed = [Placed(reference, run) for reference in self.references]
         for one in placed:
-            run.tell(str(one))
+            run.tell(one.in_words())
         active = [one for one in placed if one.weights or one.weight_at_end]
         return self.run(active, run) if active else None
 
@@ -157,34 +158,60 @@ class Placed:
     def _in_area(self, weight: float) -> float | Tensor:
         return weight if self._mask is None else weight * self._mask
 
-    def __str__(self) -> str:
-        """Which steps are matched, and what N means, in words."""
-        return f"{self._steps_in_words()} {self._factor_in_words()}"
+    def in_words(self) -> Phrase:
+        """Which steps are matched, and what N means."""
+        return Phrase(
+            "{matches} {meaning}", matches=self._steps_in_words(), meaning=self._factor_in_words()
+        )
 
-    def _factor_in_words(self) -> str:
-        factor, share = self.lowpass.factor, f"1/{1 / self._share:.3g} of the side"
+    def _factor_in_words(self) -> Phrase:
+        factor = self.lowpass.factor
+        share = Phrase("1/{parts} of the side", parts=f"{1 / self._share:.3g}")
         if self._cell == 1:
-            return f"N = {factor:.3g} pixels: {share}."
-        return f"N = {factor:.3g} cells: {factor * self._cell:.3g} pixels, {share}."
+            return Phrase("N = {number} pixels: {share}.", number=f"{factor:.3g}", share=share)
+        return Phrase(
+            "N = {number} cells: {pixels} pixels, {share}.",
+            number=f"{factor:.3g}",
+            pixels=f"{factor * self._cell:.3g}",
+            share=share,
+        )
 
-    def _steps_in_words(self) -> str:
+    def _steps_in_words(self) -> Phrase:
         if not self.weights and not self.weight_at_end:
-            why = "none is in the range" if self.reference.weight else "the weight is 0"
-            return f"Matches no step of {self._steps}: {why}."
-        name = "step" if len(self.weights) == 1 else "steps"
+            return Phrase(
+                "Matches no step of {count}: none is in the range."
+                if self.reference.weight
+                else "Matches no step of {count}: the weight is 0.",
+                count=self._steps,
+            )
         matched = sorted(self.weights)
-        parts = [f"{name} {spans(matched)} of {self._steps}"] if matched else []
-        parts += ["the finished picture"] if self.weight_at_end else []
-        return f"Matches {' and '.join(parts)}{self._weights_in_words(matched)}."
+        return Phrase(
+            "Matches {what}{weights}.",
+            what=self._matched_in_words(matched),
+            weights=self._weights_in_words(matched),
+        )
+
+    def _matched_in_words(self, matched: Sequence[int]) -> Phrase:
+        picture = Phrase("the finished picture")
+        if not matched:
+            return picture
+        steps = Phrase(
+            "step {steps} of {count}" if len(matched) == 1 else "steps {steps} of {count}",
+            steps=spans(matched),
+            count=self._steps,
+        )
+        if not self.weight_at_end:
+            return steps
+        return Phrase("{steps} and {picture}", steps=steps, picture=picture)
 
     def _weights_in_words(self, matched: Sequence[int]) -> str:
         weights = [self.weights[index] for index in matched]
         weights += [self.weight_at_end] if self.weight_at_end else []
         low, high = f"{min(weights):.2g}", f"{max(weights):.2g}"
         if low == high:
-            return "" if low == "1" else f", weight {low}"
-        ends = (high, low) if weights[0] >= weights[-1] else (low, high)
-        return f", weight {' to '.join(ends)}"
+            return "" if low == "1" else Phrase(", weight {weight}", weight=low)
+        start, end = (high, low) if weights[0] >= weights[-1] else (low, high)
+        return Phrase(", weight {start} to {end}", start=start, end=end)
 
 
 class ILVRRun(GuideRun):
@@ -259,6 +286,8 @@ def spans(indices: Sequence[int]) -> str:
             runs[-1].append(index)
         else:
             runs.append([index])
-    return ", ".join(
-        f"{run[0] + 1} to {run[-1] + 1}" if len(run) > 1 else f"{run[0] + 1}" for run in runs
-    )
+    return joined([_span(run[0] + 1, run[-1] + 1) for run in runs])
+
+
+def _span(first: int, last: int) -> str:
+    return Phrase("{first} to {last}", first=first, last=last) if first < last else str(first)

@@ -6,7 +6,6 @@ x = x_t / sqrt(a_bar)                  ComfyUI's state
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -170,13 +169,8 @@ def adm_model(path: str, **flags: Any) -> comfy.model_patcher.ModelPatcher:
         **flags: guided-diffusion's, where file and table do not tell.
 
     Raises:
-        InputError: the file cannot be used, flags are missing, or diffusers is not installed.
+        InputError: the file cannot be used, or flags are missing.
     """
-    if importlib.util.find_spec("diffusers") is None:
-        raise InputError(
-            "ADM checkpoints need the Python package 'diffusers'; install this pack's "
-            "requirements.txt with ComfyUI's Python and start ComfyUI again."
-        )
     offload = comfy.model_management.unet_offload_device()
     adm = load_adm(path, device=offload, **flags)
     if adm.config.super_resolution:

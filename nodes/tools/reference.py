@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import comfy.sd
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ...ilvr_latent.guides.lowpass import Kernel, LowPass
@@ -139,6 +139,7 @@ class ILVRLowPassPreview(io.ComfyNode):
                 ),
             ],
             outputs=[io.Image.Output(tooltip="The low frequencies.")],
+            is_output_node=True,  # it shows them
         )
 
     @classmethod
@@ -150,4 +151,5 @@ class ILVRLowPassPreview(io.ComfyNode):
         """
         check_picture(image)
         low = LowPass(factor, kernel)(on_white(image).movedim(-1, 1))
-        return io.NodeOutput(low.clamp(0, 1).movedim(1, -1))
+        shown = low.clamp(0, 1).movedim(1, -1)
+        return io.NodeOutput(shown, ui=ui.PreviewImage(shown, cls=cls))
