@@ -47,6 +47,8 @@ class ClassifierConfig:
         resblock_updown: residual blocks change the resolution, and not a convolution.
         num_classes: how many logits there are.
         in_channels: of a picture.
+        noise_schedule: of the noise that it was trained on; ``None``: nobody knows.
+        diffusion_steps: T of that schedule.
 
     Raises:
         InputError: one of them can't be.
@@ -63,6 +65,8 @@ class ClassifierConfig:
     resblock_updown: bool = True
     num_classes: int = 1000
     in_channels: int = 3
+    noise_schedule: str | None = None
+    diffusion_steps: int = 1000
 
     def __post_init__(self) -> None:
         check_choice("pool", self.pool, get_args(Pool))
@@ -188,8 +192,30 @@ class ADMClassifier(nn.Module):
         Raises:
             InputError: pictures of another size or number of channels.
         """
+        h, means = self._maps(x, t)
+        spatial = self.config.pool.startswith("spatial")
+        logits: Tensor = self.out(torch.cat(means, dim=-1) if spatial else h)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    def features(self, x: Tensor, t: Tensor) -> Tensor:
+        """What it sees before its head, as EGSDE and SDDM ask of a domain classifier.
+
+        Args:
+            x: as :meth:`forward`.
+            t: likewise.
+
+        Returns:
+            (B, C', h, w), h and w the sides of the last level.
+
+        Raises:
+            InputError: pictures of another size or number of channels.
+        """
+        return self._maps(x, t)[0]
+
+    def _maps(self, x: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The last maps, and the means of those of every block."""
         side, channels = self.config.image_size, self.config.in_channels
-        if tuple(x.shape[1:]) != (channels, side, side) and self.config.pool == "attention":
+        if tuple(x.shape[1:]) != (channels, side, side):
             raise InputError(
                 f"The classifier is for pictures of {channels}x{side}x{side}, not of "
                 f"{'x'.join(map(str, x.shape[1:]))}; sample at that size."
@@ -200,6 +226,4 @@ class ADMClassifier(nn.Module):
         for layers in (*self.input_blocks, self.middle_block):
             h = in_turn(layers, h, embedding)
             means.append(h.mean(dim=(2, 3)))
-        spatial = self.config.pool.startswith("spatial")
-        logits: Tensor = self.out(torch.cat(means, dim=-1) if spatial else h)
-        return logits if logits.dtype == torch.float64 else logits.float()
+        return h, means

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..adm import inspect_checkpoint
-from .checkpoint_maker import parse_flags
 from .common import report
+from .guiding import parse_flags
 
 EXAMPLE = "ilvr inspect models/ffhq_10m.pt"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..guides.lowpass import LowPass
+from ..methods import WITH_FACTOR, Method
 from ..pictures.files import name_for_results, output_folder
 from ..pictures.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..pictures.sheet import Column, contact_sheet
-from ..recipes import RECIPES, Recipe
+from ..recipe import RECIPES, TRANSLATE, Recipe
 from . import options as table
 from .common import check_counts, progress, report
 from .maker import load_maker
@@ -45,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to make."""
+    """One picture to make; the factor says nothing where the method has none."""
 
     reference: int
     factor: float
@@ -66,7 +68,8 @@ def run(options: argparse.Namespace) -> None:
     maker = load_maker(settings)
     references = torch.cat([to_tensor(fit_to(p, maker.size, options.fit)) for p in pictures])
     if options.factor is None:
-        options.factor = RECIPES[options.recipe].factors(min(maker.size) // maker.cell)
+        recipe = RECIPES[options.recipe or TRANSLATE.name]
+        options.factor = recipe.factors(min(maker.size) // maker.cell)
     options.factor = list(dict.fromkeys(options.factor))
     chosen = {factor: Settings.of(options, factor) for factor in options.factor}
     first = chosen[options.factor[0]]
@@ -83,7 +86,8 @@ def run(options: argparse.Namespace) -> None:
             results = maker.make(of_batch, chosen[batch[0].factor], seeds, advance)
             for job, picture in zip(batch, results, strict=True):
                 made[job] = picture
-                name = f"{names[job.reference]}_N{job.factor:g}_seed{options.seed + job.k}.png"
+                label = _label(options, job.factor).replace(" = ", "")
+                name = f"{names[job.reference]}_{label}_seed{options.seed + job.k}.png"
                 save_png(picture, options.output / name, _settings(options, paths, job))
                 files.append(str(options.output / name))
     sheets = _write_sheets(options, references, names, made, maker)
@@ -94,15 +98,53 @@ def run(options: argparse.Namespace) -> None:
     )
 
 
+def _label(options: argparse.Namespace, factor: float) -> str:
+    """What tells this set of pictures from others."""
+    return f"N = {factor:g}" if options.method in WITH_FACTOR else str(options.method)
+
+
 def _read_recipe(options: argparse.Namespace) -> None:
-    """Take the range from the recipe; N is a share of the picture, known with the model."""
+    """What the recipe says; its N is a share of the picture, known with the model."""
     if options.recipe is not None:
-        _take_range(RECIPES[options.recipe], options)
-    elif options.factor is None:
+        recipe = RECIPES[options.recipe]
+        _take_method(recipe, options)
+        if options.method == Method().name:
+            _take_range(recipe, options)
+    if options.method not in WITH_FACTOR:
+        if options.factor is not None:
+            raise InputError(
+                f"--factor does not belong to --method {options.method}; leave it out."
+            )
+    elif options.recipe is None and options.factor is None:
         raise InputError(
             "There is neither --factor nor --recipe to say what is followed; give one of them, "
             "such as --factor 4."
         )
+
+
+def _take_method(recipe: Recipe, options: argparse.Namespace) -> None:
+    """Take the method and its settings, where they are not given.
+
+    Raises:
+        InputError: the recipe leads to a class and none is named.
+    """
+    plain = Method()
+    found = {method.name: method for method in recipe.methods}
+    chosen = found.get(options.method, recipe.method if options.method == plain.name else plain)
+    if options.method == plain.name:
+        options.method = chosen.name
+    for field in dataclasses.fields(Method):
+        if field.name != "name" and getattr(options, field.name) == field.default:
+            setattr(options, field.name, getattr(chosen, field.name))
+    if not recipe.classifier_scale:
+        return
+    if options.class_ is None:
+        raise InputError(
+            f"The recipe {recipe.name!r} needs to know what to draw; name it with --class, such as "
+            "--class animals."
+        )
+    if options.classifier_scale == 1.0:
+        options.classifier_scale = recipe.classifier_scale
 
 
 def _take_range(recipe: Recipe, options: argparse.Namespace) -> None:
@@ -147,7 +189,7 @@ def _settings(
         return common | {"factor": options.factor, "seed": options.seed}
     return common | {
         "reference": paths[job.reference].name,
-        "factor": job.factor,
+        "factor": job.factor if options.method in WITH_FACTOR else None,
         "seed": options.seed + job.k,
     }
 
@@ -160,18 +202,21 @@ def _write_sheets(
     maker: PictureMaker,
 ) -> list[str]:
     """Contact sheets of reference, low-pass and samples, a row for each reference."""
-    columns = [Column("reference")]
+    columns, with_factor = [Column("reference")], options.method in WITH_FACTOR
     for factor in options.factor:
-        columns.append(Column("low-pass", gap=20, group=f"N = {factor:g}"))
+        group = _label(options, factor)
+        if with_factor:
+            columns.append(Column("low-pass", gap=20, group=group))
         columns += [
-            Column(f"seed {options.seed + k}", group=f"N = {factor:g}")
+            Column(f"seed {options.seed + k}", gap=6 if k or with_factor else 20, group=group)
             for k in range(options.samples)
         ]
     rows: list[list[Image.Image | None]] = []
     for r in range(len(names)):
         row: list[Image.Image | None] = list(to_images(references[r : r + 1]))
         for factor in options.factor:
-            row += matched_part(maker, references[r : r + 1], factor, options.kernel)
+            if with_factor:
+                row += matched_part(maker, references[r : r + 1], factor, options.kernel)
             row += [made[Job(r, factor, k)] for k in range(options.samples)]
         rows.append(row)
     written = []

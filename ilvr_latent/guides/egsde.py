@@ -32,6 +32,7 @@ from ..errors import InputError
 from ..phrases import Phrase
 from .energy import slope, through, tried
 from .lowpass import Kernel, LowPass
+from .noisy_pictures import check_network
 from .reference import Reference
 
 Features = Callable[[Tensor, Tensor], Tensor]
@@ -87,6 +88,7 @@ class EGSDE:
             return None
         y_0, area = self.source.placed(run)
         y_0 = ordinary(y_0)
+        check_network(self.features, run)
         self._check_features(y_0, run.schedule.steps[-1])
         run.tell(self._in_words(run))
         return EGSDERun(self, run, y_0, area)

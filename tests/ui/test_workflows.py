@@ -45,8 +45,7 @@ def test_a_workflow_opens_and_runs(page: Any, server: tuple[str, Path], path: Pa
     # Every ILVR Apply shows the steps it matches; what it shows is not saved with the workflow.
     nodes = page.evaluate("""window.app.graph._nodes.filter(node => node.type === "ILVRApply").map(
         node => [node.widgets.at(-1).value, node.serialize().widgets_values.length])""")
-    # ILVR Grid is ILVR Apply and sampler in one.
-    assert bool(nodes) == ('"ILVRGrid"' not in path.read_text())
+    assert bool(nodes) == ('"ILVRApply"' in path.read_text())
     for shown, saved in nodes:
         assert shown.startswith("Matches steps ")
         assert saved == 14
