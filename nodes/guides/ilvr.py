@@ -29,6 +29,8 @@ class ILVRApply(Node):
             search_aliases=[
                 "reference image",
                 "image to image",
+                "img2img",
+                "style transfer",
                 "style",
                 "composition",
                 "low frequencies",
