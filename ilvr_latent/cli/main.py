@@ -16,9 +16,31 @@ import torch
 
 from .. import __version__
 from ..errors import InputError
-from . import adm_sample, demo, evaluate, grid, inspect, lowpass, properties, report, sample
+from . import (
+    adm_sample,
+    demo,
+    evaluate,
+    grid,
+    inspect,
+    lowpass,
+    properties,
+    report,
+    sample,
+    translate,
+)
 
-COMMANDS = (demo, sample, grid, report, evaluate, properties, adm_sample, inspect, lowpass)
+COMMANDS = (
+    demo,
+    sample,
+    translate,
+    grid,
+    report,
+    evaluate,
+    properties,
+    adm_sample,
+    inspect,
+    lowpass,
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -56,5 +56,10 @@ def output_folder(path: Path) -> Path:
 
 def name_for_results(path: Path) -> str:
     """The name of a picture without its ending, as results are named after it: room is left."""
-    plain = "".join(letter if letter.isprintable() else "_" for letter in path.stem)
+    return shortened(path.stem)
+
+
+def shortened(stem: str) -> str:
+    """A name that a file can have, with room for an ending."""
+    plain = "".join(letter if letter.isprintable() else "_" for letter in stem)
     return plain.encode()[:LONGEST_STEM].decode(errors="ignore")
