@@ -12,6 +12,8 @@ from ..errors import InputError
 
 # Bytes; names of files have at most 255.
 LONGEST_STEM = 180
+# Files that are being written: they stay where a process was killed.
+PARTIAL = ".ilvr-*.partial"
 
 
 @contextmanager
@@ -21,7 +23,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     An exception in the block removes the temporary file and leaves ``path`` as it was.
     """
     # Not of the name: that may be as long as names can be.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".ilvr-", suffix=".partial")
+    prefix, suffix = PARTIAL.split("*")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
     os.close(handle)
     partial = Path(name)
     try:

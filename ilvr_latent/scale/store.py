@@ -18,6 +18,7 @@ from typing import Literal
 
 from PIL import Image
 
+from ..pictures.files import PARTIAL
 from ..pictures.images import png_info
 from .ledger import Record
 from .pack import PACKS, Pack
@@ -110,6 +111,9 @@ class Store:
     def sweep(self) -> None:
         """Remove what killed workers left half-written."""
         shutil.rmtree(self.own / "partial", ignore_errors=True)
+        for folder in (self.folder, self.own / "index", self.own / "records"):
+            for partial in folder.glob(PARTIAL):
+                partial.unlink(missing_ok=True)
 
     @property
     def _pack(self) -> Pack:

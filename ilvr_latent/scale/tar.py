@@ -28,22 +28,32 @@ def tar_rows(path: Path, name: str) -> Iterator[Row]:
         InputError: it is no such file.
     """
     shard = str(PurePosixPath(name).with_suffix(""))
-    last = name
     try:
-        with tarfile.open(path, "r:") as file:
-            members = (member for member in file if member.isreg())
-            for sample, grouped in itertools.groupby(members, key=_sample):
-                last = sample
-                row = _row_of(file, shard, sample, list(grouped), name)
-                if row is not None:
-                    yield row
-    except tarfile.ReadError as error:
-        if last == name:
-            raise InputError(
-                f"{str(path)!r} cannot be read as a tar file ({error}); give shards that are whole "
-                "and not compressed."
-            ) from None
-        yield Row(f"{name}#end", error=f"{name!r} ends after {last!r} ({error}); mend it.")
+        file = tarfile.open(path, "r:")  # noqa: SIM115
+    except tarfile.TarError as error:
+        raise InputError(
+            f"{str(path)!r} cannot be read as a tar file ({error}); give shards that are whole and "
+            "not compressed."
+        ) from None
+    broken = list[str]()
+    # A header that is cut off is taken for the end.
+    if path.stat().st_size % tarfile.BLOCKSIZE:
+        broken.append("its last block is not whole")
+    with file:
+        for sample, members in itertools.groupby(_members(file, broken), key=_sample):
+            row = _row_of(file, shard, sample, list(members), name)
+            if row is not None:
+                yield row
+    if broken:
+        yield Row(f"{name}#end", error=f"{name!r} ends too early ({broken[0]}); mend it.")
+
+
+def _members(file: tarfile.TarFile, broken: list[str]) -> Iterator[tarfile.TarInfo]:
+    """The files in it, as far as it can be read."""
+    try:
+        yield from (member for member in file if member.isreg())
+    except tarfile.TarError as error:
+        broken.append(str(error))
 
 
 def _sample(member: tarfile.TarInfo) -> str:
