@@ -80,7 +80,7 @@ def _decoded(file: Path | io.BytesIO, path: Path | str) -> Image.Image:
         ) from None
     # A damaged file can fail in any way at all, and none of them is a defect of ours.
     except (Exception, Image.DecompressionBombError) as error:
-        reason = str(error) or type(error).__name__
+        reason = (str(error) or type(error).__name__).replace(repr(file), "its bytes")
         raise InputError(
             f"{str(path)!r} cannot be read as a picture ({reason}); save it again as PNG or JPEG."
         ) from None

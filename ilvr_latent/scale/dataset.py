@@ -69,7 +69,7 @@ def translate(
     ray = require_ray()
     options = options_of(settings)
     several = list(factor) if isinstance(factor, (list, tuple)) else [factor]
-    options.factor = None if factor is None else several
+    options.factor = None if factor is None else [float(n) for n in several if n is not None]
     options.recipe, options.samples = recipe, samples
     options.seed, options.seeds = seed, seeds
     check_options(options)

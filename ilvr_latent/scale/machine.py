@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,9 +17,12 @@ import torch
 from ..errors import InputError
 
 LOCAL = "local"
+# Through a client; what it is given runs in the cluster.
+FAR = "ray://"
 # Pieces are texts and outcomes numbers: what is there by default, a third of the memory, is not
 # needed. Ray takes no less than this.
 OBJECT_STORE_BYTES = 80 * 2**20
+SECONDS_TO_ANSWER = 5.0
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ def cluster(address: str, workers: int | None) -> Iterator[Any]:
     if ray.is_initialized():
         yield _quiet(ray)
         return
-    common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    far = address.startswith(FAR)
+    common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": far}
     if address == LOCAL:
         # A worker that waits for another one's core would wait for ever.
         common |= {
@@ -89,9 +94,10 @@ def cluster(address: str, workers: int | None) -> Iterator[Any]:
             "include_dashboard": False,
         }
     try:
+        _knock(address)
         with _silent():
             ray.init(address=address, **common)
-    except (ConnectionError, ValueError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise InputError(
             f"There is no Ray cluster at {address!r} ({error}); start one with 'ray start --head', "
             "or use --address local."
@@ -100,6 +106,17 @@ def cluster(address: str, workers: int | None) -> Iterator[Any]:
         yield _quiet(ray)
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Ray looks for minutes for a cluster that is not there.
+
+    Raises:
+        OSError: nobody answers.
+    """
+    host, mark, port = address.removeprefix(FAR).rpartition(":")
+    if mark and port.isdecimal():
+        socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
 
 
 @contextlib.contextmanager

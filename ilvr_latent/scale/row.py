@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from ..cli.options import axes
 from ..errors import InputError
 from ..pictures.files import shortened
@@ -82,7 +84,7 @@ def read_settings(values: Mapping[str, Any]) -> dict[str, Any]:
         if name not in readers or is_missing(value):
             continue
         # A column of whole numbers, some of them missing, has become one of others.
-        whole = isinstance(value, float) and value.is_integer()
+        whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
         try:
             found[name] = readers[name](str(int(value) if whole else value))
         except InputError:
@@ -97,7 +99,9 @@ def read_settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_missing(value: object) -> bool:
     """Whether a table says nothing here."""
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+    if isinstance(value, (float, np.floating)):
+        return math.isnan(value)
+    return value is None or (isinstance(value, (str, bytes)) and not value)
 
 
 def known_columns() -> tuple[str, ...]:

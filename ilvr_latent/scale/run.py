@@ -96,8 +96,12 @@ def run(
             _count(summary, outcome)
             tell(outcome)
             _check(summary, outcome, max_errors)
-    finally:
-        job.ledger.merge(shards, job.output / MANIFEST)
+    except BaseException:
+        # What stopped the run may keep this from being written, and is what must be said.
+        with contextlib.suppress(OSError):
+            job.ledger.merge(shards, job.output / MANIFEST)
+        raise
+    job.ledger.merge(shards, job.output / MANIFEST)
     return summary
 
 

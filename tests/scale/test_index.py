@@ -100,9 +100,7 @@ def test_names_that_are_no_text_can_be_kept(index: Index) -> None:
 
 
 @pytest.mark.parametrize("written", [1, 2])
-def test_an_index_that_was_cut_short_is_completed(
-    index: Index, written: int
-) -> None:
+def test_an_index_that_was_cut_short_is_completed(index: Index, written: int) -> None:
     class Killed(BaseException):
         pass
 

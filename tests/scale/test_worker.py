@@ -133,9 +133,7 @@ def test_bad_rows_are_in_the_manifest_with_their_sentences_and_stop_nobody(
         assert set(line) == {"row", "source", "error"}
 
 
-def test_a_mended_row_is_done_by_a_rerun_and_only_this_one(
-    make_job: MakeJob, folder: Path
-) -> None:
+def test_a_mended_row_is_done_by_a_rerun_and_only_this_one(make_job: MakeJob, folder: Path) -> None:
     whole = (folder / "b.png").read_bytes()
     (folder / "b.png").write_bytes(whole[:200])
     work(make_job(folder))
@@ -182,18 +180,14 @@ def test_after_a_kill_a_rerun_does_exactly_the_rest(
     assert len(manifest(again.output)) == 6
 
 
-def test_a_piece_that_is_given_out_again_is_not_made_again(
-    make_job: MakeJob, folder: Path
-) -> None:
+def test_a_piece_that_is_given_out_again_is_not_made_again(make_job: MakeJob, folder: Path) -> None:
     job = make_job(folder)
     assert work(job, [Piece(0, (0, 1))]).pictures == 2
     assert work(job).pictures == 4
     assert work(job).pictures == 0
 
 
-def test_half_a_line_of_a_killed_worker_counts_for_nothing(
-    make_job: MakeJob, folder: Path
-) -> None:
+def test_half_a_line_of_a_killed_worker_counts_for_nothing(make_job: MakeJob, folder: Path) -> None:
     job = make_job(folder)
     work(job, [Piece(0, (0, 1))])
     (part,) = (job.hidden / "parts/00000000").iterdir()
@@ -262,7 +256,9 @@ def test_results_can_be_a_source_and_carry_their_settings(
     sources = [job.output, job.output / "manifest.jsonl"] if form == "folder" else [job.output]
     for n, source in enumerate(sources):
         second = make_job(source, output=f"second{n}")
-        rows = [row for piece in all_pieces(second) for row in second.index.rows(piece.shard).values()]
+        rows = [
+            row for piece in all_pieces(second) for row in second.index.rows(piece.shard).values()
+        ]
         assert len(rows) == 6
         assert all(row.settings == {} and row.error is None for row in rows)
         found = sorted(row.image.read(second.root) for row in rows if row.image)
@@ -343,7 +339,10 @@ def test_a_row_that_ends_its_worker_is_not_begun_for_ever(
 
 
 def test_what_is_wrong_with_every_row_stops_at_once(make_job: MakeJob, folder: Path) -> None:
-    for options, word in [(("--class-label", 3), "class label"), (("--sampler", "cold", "--eta", 1), "eta")]:
+    for options, word in [
+        (("--class-label", 3), "class label"),
+        (("--sampler", "cold", "--eta", 1), "eta"),
+    ]:
         job = make_job(folder, *options, output=word)
         outcome = work(job, [Piece(0, (0, 1))])
         assert word in outcome.stop
