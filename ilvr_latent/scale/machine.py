@@ -141,7 +141,7 @@ def _quiet(ray: Any) -> Any:
     context.print_on_execution_start = False
     # What these say stays in the files of Ray's session.
     for handler in logging.getLogger("ray.data").handlers:
-        if isinstance(handler, logging.StreamHandler):
+        if isinstance(handler, logging.StreamHandler) and type(handler).__module__[:4] == "ray.":
             handler.setLevel(logging.CRITICAL)
     return ray
 
