@@ -132,7 +132,7 @@ def run(options: argparse.Namespace, tree: Tree) -> int:
                 self.looked = time.monotonic()
                 tree.look()
 
-    command.Progress = Watched  # type: ignore[misc]
+    vars(command)["Progress"] = Watched
     said = command.carry_out(options)
     return int(str(said.record["pictures"]))
 
