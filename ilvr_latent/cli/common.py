@@ -126,6 +126,14 @@ def report(as_json: bool, record: dict[str, object], text: str) -> None:
     print(json.dumps(record, indent=2) if as_json else text)
 
 
+def duration(seconds: float) -> str:
+    """For a person, in the unit that it fills: ``40 s``, ``3.5 min``, ``12.0 h``, ``2.5 days``."""
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def quiet_diffusers() -> None:
     """Their warnings would stand among ours; what matters here is an error, or said by us."""
     import diffusers

@@ -23,6 +23,7 @@ PROMPTS = ("prompt", "negative_prompt")
 COMMANDS = {
     "demo": "Make three figures that show what ILVR does: the factor N, the range, and a prompt.",
     "sample": "Make pictures that keep a reference's layout and colours (ILVR).",
+    "translate": "Make pictures of a whole data set, on one machine or many (Ray Data).",
     "grid": "Sample one reference over any two settings: a labelled sheet.",
     "report": "Show what ILVR did to a sample: its distance from the reference step by step.",
     "evaluate": "Measure what ILVR does: FID, KID, diversity and faithfulness by N and by range.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,18 +12,24 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..errors import InputError
-from ..guides.lowpass import LowPass
-from ..methods import WITH_FACTOR, Method
+from ..methods import WITH_FACTOR
 from ..pictures.files import name_for_results, output_folder
 from ..pictures.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..pictures.sheet import Column, contact_sheet
-from ..recipe import RECIPES, TRANSLATE, Recipe
 from . import options as table
 from .common import check_counts, progress, report
 from .maker import load_maker
 from .making import PictureMaker, matched_part
 from .settings import Settings
+from .translation import (
+    add_what_is_followed,
+    chosen_factors,
+    file_name,
+    label,
+    read_recipe,
+    written_of_all,
+    written_of_one,
+)
 
 EXAMPLE = "ilvr sample --model embedded --reference apple.png --factor 4 8 --samples 4 --output out"
 ROWS_OF_A_SHEET = 24
@@ -34,11 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
     add("--reference", nargs="+", required=True, metavar="PATH", help="pictures, folders or globs")
-    factor_help = "N: larger leaves more to the model; several make several sets"
-    add("--factor", nargs="+", type=float, metavar="N", help=factor_help)
-    recipes = "; ".join(f"{recipe.name}: {recipe.purpose}" for recipe in RECIPES.values())
-    recipe_help = f"N and range of an application, where they are not given. {recipes}"
-    add("--recipe", choices=tuple(RECIPES), metavar="NAME", help=recipe_help)
+    add_what_is_followed(parser)
     add("--samples", type=int, default=1, metavar="K", help="pictures for each reference and N")
     add("--seed", type=int, default=0, help="sample k uses seed + k, whatever the batch size")
     add("--output", type=Path, required=True, metavar="DIR")
@@ -57,9 +58,7 @@ class Job:
 def run(options: argparse.Namespace) -> None:
     """Check everything, then sample batch by batch, writing each picture when it is done."""
     check_counts(options, "samples", "batch_size")
-    _read_recipe(options)
-    for factor in options.factor or []:
-        LowPass(factor, options.kernel)
+    read_recipe(options)
     settings = Settings.of(options, 1.0)
     paths = find_images(options.reference)
     pictures = [read_image(path) for path in paths]
@@ -67,10 +66,7 @@ def run(options: argparse.Namespace) -> None:
 
     maker = load_maker(settings)
     references = torch.cat([to_tensor(fit_to(p, maker.size, options.fit)) for p in pictures])
-    if options.factor is None:
-        recipe = RECIPES[options.recipe or TRANSLATE.name]
-        options.factor = recipe.factors(min(maker.size) // maker.cell)
-    options.factor = list(dict.fromkeys(options.factor))
+    options.factor = chosen_factors(options, maker)
     chosen = {factor: Settings.of(options, factor) for factor in options.factor}
     first = chosen[options.factor[0]]
     maker.check(references, first)
@@ -86,8 +82,8 @@ def run(options: argparse.Namespace) -> None:
             results = maker.make(of_batch, chosen[batch[0].factor], seeds, advance)
             for job, picture in zip(batch, results, strict=True):
                 made[job] = picture
-                label = _label(options, job.factor).replace(" = ", "")
-                name = f"{names[job.reference]}_{label}_seed{options.seed + job.k}.png"
+                seed = options.seed + job.k
+                name = file_name(names[job.reference], options.method, job.factor, seed)
                 save_png(picture, options.output / name, _settings(options, paths, job))
                 files.append(str(options.output / name))
     sheets = _write_sheets(options, references, names, made, maker)
@@ -96,70 +92,6 @@ def run(options: argparse.Namespace) -> None:
         {"files": files, "sheets": sheets, "settings": _settings(options, paths, None)},
         f"{len(files)} pictures and {', '.join(sheets)} in {options.output}",
     )
-
-
-def _label(options: argparse.Namespace, factor: float) -> str:
-    """What tells this set of pictures from others."""
-    return f"N = {factor:g}" if options.method in WITH_FACTOR else str(options.method)
-
-
-def _read_recipe(options: argparse.Namespace) -> None:
-    """What the recipe says; its N is a share of the picture, known with the model."""
-    if options.recipe is not None:
-        recipe = RECIPES[options.recipe]
-        _take_method(recipe, options)
-        if options.method == Method().name:
-            _take_range(recipe, options)
-    if options.method not in WITH_FACTOR:
-        if options.factor is not None:
-            raise InputError(
-                f"--factor does not belong to --method {options.method}; leave it out."
-            )
-    elif options.recipe is None and options.factor is None:
-        raise InputError(
-            "There is neither --factor nor --recipe to say what is followed; give one of them, "
-            "such as --factor 4."
-        )
-
-
-def _take_method(recipe: Recipe, options: argparse.Namespace) -> None:
-    """Take the method and its settings, where they are not given.
-
-    Raises:
-        InputError: the recipe leads to a class and none is named.
-    """
-    plain = Method()
-    found = {method.name: method for method in recipe.methods}
-    chosen = found.get(options.method, recipe.method if options.method == plain.name else plain)
-    if options.method == plain.name:
-        options.method = chosen.name
-    for field in dataclasses.fields(Method):
-        if field.name != "name" and getattr(options, field.name) == field.default:
-            setattr(options, field.name, getattr(chosen, field.name))
-    if not recipe.classifier_scale:
-        return
-    if options.class_ is None:
-        raise InputError(
-            f"The recipe {recipe.name!r} needs to know what to draw; name it with --class, such as "
-            "--class animals."
-        )
-    if options.classifier_scale == 1.0:
-        options.classifier_scale = recipe.classifier_scale
-
-
-def _take_range(recipe: Recipe, options: argparse.Namespace) -> None:
-    """Take the range from a recipe, unless one was given.
-
-    Raises:
-        InputError: the recipe needs a mask and there is none.
-    """
-    if recipe.masked and options.mask is None:
-        raise InputError(
-            f"The recipe {recipe.name!r} needs to know what is kept; give it with --mask."
-        )
-    given = ("start", "end", "timestep_range", "step_range")
-    if all(getattr(options, name) is None for name in given):
-        options.start, options.end = recipe.window.start, recipe.window.end
 
 
 def _batches(options: argparse.Namespace, references: int) -> Iterator[list[Job]]:
@@ -182,16 +114,10 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
 def _settings(
     options: argparse.Namespace, paths: Sequence[Path], job: Job | None
 ) -> dict[str, object]:
-    common = Settings.of(options, 1.0).written()
-    if options.recipe is not None:
-        common["recipe"] = options.recipe
     if job is None:
-        return common | {"factor": options.factor, "seed": options.seed}
-    return common | {
-        "reference": paths[job.reference].name,
-        "factor": job.factor if options.method in WITH_FACTOR else None,
-        "seed": options.seed + job.k,
-    }
+        return written_of_all(options) | {"factor": options.factor, "seed": options.seed}
+    seed = options.seed + job.k
+    return written_of_one(options, paths[job.reference].name, job.factor, seed)
 
 
 def _write_sheets(
@@ -204,7 +130,7 @@ def _write_sheets(
     """Contact sheets of reference, low-pass and samples, a row for each reference."""
     columns, with_factor = [Column("reference")], options.method in WITH_FACTOR
     for factor in options.factor:
-        group = _label(options, factor)
+        group = label(options.method, factor)
         if with_factor:
             columns.append(Column("low-pass", gap=20, group=group))
         columns += [

@@ -12,6 +12,8 @@ from ..errors import InputError
 
 # Bytes; names of files have at most 255.
 LONGEST_STEM = 180
+# Files that are being written: they stay where a process was killed.
+PARTIAL = ".ilvr-*.partial"
 
 
 @contextmanager
@@ -21,7 +23,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     An exception in the block removes the temporary file and leaves ``path`` as it was.
     """
     # Not of the name: that may be as long as names can be.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".ilvr-", suffix=".partial")
+    prefix, suffix = PARTIAL.split("*")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
     os.close(handle)
     partial = Path(name)
     try:
@@ -56,5 +59,10 @@ def output_folder(path: Path) -> Path:
 
 def name_for_results(path: Path) -> str:
     """The name of a picture without its ending, as results are named after it: room is left."""
-    plain = "".join(letter if letter.isprintable() else "_" for letter in path.stem)
+    return shortened(path.stem)
+
+
+def shortened(stem: str) -> str:
+    """A name that a file can have, with room for an ending."""
+    plain = "".join(letter if letter.isprintable() else "_" for letter in stem)
     return plain.encode()[:LONGEST_STEM].decode(errors="ignore")

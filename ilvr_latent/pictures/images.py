@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import json
 import warnings
 from collections.abc import Iterator, Sequence
@@ -52,16 +53,26 @@ def read_image(path: Path | str) -> Image.Image:
         InputError: there is no such file, or it is not a picture that can be read whole.
     """
     try:
+        _check_is_file(path)
+        return _decoded(Path(path), path)
+    except FileNotFoundError:
+        raise InputError(f"There is no file {str(path)!r}; check the path.") from None
+
+
+def decode_image(data: bytes, name: str) -> Image.Image:
+    """The bytes of such a file, as :func:`read_image` reads it; ``name`` is for its refusals."""
+    return _decoded(io.BytesIO(data), name)
+
+
+def _decoded(file: Path | io.BytesIO, path: Path | str) -> Image.Image:
+    try:
         with warnings.catch_warnings():
             # Pillow warns of large pictures, which are fine here, and of metadata that is broken.
             warnings.simplefilter("ignore")
-            _check_is_file(path)
-            with Image.open(path, formats=FORMATS) as opened:
+            with Image.open(file, formats=FORMATS) as opened:
                 _check_size(opened, path)
                 return as_rgb(opened)
-    except FileNotFoundError:
-        raise InputError(f"There is no file {str(path)!r}; check the path.") from None
-    except InputError:
+    except (FileNotFoundError, InputError):
         raise
     except MemoryError:
         raise InputError(
@@ -70,6 +81,7 @@ def read_image(path: Path | str) -> Image.Image:
     # A damaged file can fail in any way at all, and none of them is a defect of ours.
     except (Exception, Image.DecompressionBombError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = reason.replace(repr(file), "its bytes")
         raise InputError(
             f"{str(path)!r} cannot be read as a picture ({reason}); save it again as PNG or JPEG."
         ) from None
@@ -162,7 +174,7 @@ def _white_of(image: Image.Image) -> float:
     return next((white for white in (255.0, 65535.0) if top <= white), top)
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
     """By its name; what systems put beside pictures under such names (``._a.png``) is none."""
     hidden = any(part.startswith(".") and part not in (".", "..") for part in path.parts[-2:])
     left_over = hidden or "__MACOSX" in path.parts
@@ -179,7 +191,7 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         path = Path(pattern)
         if path.is_dir():
-            here = sorted(p for p in path.rglob("*") if _is_picture(p))
+            here = sorted(p for p in path.rglob("*") if is_picture(p))
             if not here:
                 raise InputError(
                     f"The folder {pattern!r} holds no picture; put files ending in "
@@ -190,7 +202,7 @@ def find_images(patterns: Sequence[str]) -> list[Path]:
         else:
             # Path.glob refuses absolute patterns.
             matches = sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207
-            here = [p for p in matches if _is_picture(p)]
+            here = [p for p in matches if is_picture(p)]
             if not here:
                 raise InputError(
                     f"There is no picture at {pattern!r}; give a file, a folder or a glob such as "
@@ -270,8 +282,13 @@ def to_images(x: Tensor) -> list[Image.Image]:
 
 def save_png(image: Image.Image, path: Path, settings: dict[str, object] | None = None) -> None:
     """Write a PNG whole or not at all, with its settings as JSON in the text chunk ``ilvr``."""
+    with written_whole(path) as partial:
+        image.save(partial, format="PNG", pnginfo=png_info(settings))
+
+
+def png_info(settings: dict[str, object] | None) -> PngImagePlugin.PngInfo:
+    """What a PNG says beside its pixels: its settings."""
     info = PngImagePlugin.PngInfo()
     if settings is not None:
         info.add_text("ilvr", json.dumps(settings))
-    with written_whole(path) as partial:
-        image.save(partial, format="PNG", pnginfo=info)
+    return info
