@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 import sys
 import tempfile
 import time
@@ -38,6 +39,9 @@ MARGIN = 24
 
 # Workflows, by what their pictures are named after, that are shown whole in docs/comfyui.md.
 SHOWN = ("first-steps", "factor-sweep", "two-references", "report")
+
+# Its first result is shipped as it is saved, with the graph in it.
+DROPPED = "first-steps"
 
 # Help page: the workflow, and the nodes to show of it. Pages may share a picture.
 NODES = {
@@ -105,6 +109,9 @@ def _pictures(page: Any, path: Path, output: Path) -> None:
         _on_background(figure, 800, 400, "white").save(path.with_suffix(".jpg"), quality=88)
     else:
         _thumbnail(references, results).save(path.with_suffix(".jpg"), quality=88)
+    if name == DROPPED:
+        first = sorted(output.glob(f"ilvr-{name}_*.png"))[0]
+        shutil.copyfile(first, DOCS / f"workflow-{name}.png")
     if name in SHOWN:
         whole.save(DOCS / f"comfyui-{name}.jpg", quality=80)
     for page_of, (stem, kinds) in NODES.items():
