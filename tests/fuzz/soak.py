@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 from urllib.parse import urlencode
 
 from PIL import Image
@@ -37,6 +38,7 @@ MOST_A_RUN = 0.02
 STRETCH = 25
 PROBE = 123
 MOST_LETTERS = 400
+MOST_SECONDS = 20
 
 
 @dataclass
@@ -94,7 +96,7 @@ class Soak:
 
     def _end(self, queued: str, what: str) -> None:
         """Wait for the end of a prompt and judge it."""
-        record = answered(f"{self.address}/history/{queued}")[queued]
+        record = self._record(queued)
         ask(f"{self.address}/history", {"delete": [queued]})
         messages = dict(record["status"]["messages"])
         error = messages.get("execution_error")
@@ -112,6 +114,20 @@ class Soak:
             said = error["exception_message"].strip()
             if "\n" in said or len(said) > MOST_LETTERS:
                 self.faults.append(f"{what}: {said[:500]!r}")
+
+    def _record(self, queued: str) -> dict[str, Any]:
+        """What the server says of a prompt; one that takes long, as it may, is interrupted."""
+        place = f"{self.address}/history/{queued}"
+        for _ in range(int(MOST_SECONDS * 20)):
+            if said := ask(place):
+                break
+            time.sleep(0.05)
+        else:
+            self.ends["interrupted because they take long"] += 1
+            ask(f"{self.address}/interrupt", {})
+            said = answered(place)
+        record: dict[str, Any] = said[queued]
+        return record
 
     def picture(self, graph: Graph) -> str:
         """What identifies the pixels that a graph makes."""

@@ -363,9 +363,10 @@ def test_what_cannot_be_used_is_refused_before_sampling(
         classified(pack, model, classifier, 5, 1.0)
     with pytest.raises(error, match=r"pictures of 3 channels, but this model samples 4"):
         classified(pack, mixture.mixture("eps"), classifier, 0, 1.0)
-    with pytest.raises(error, match="put one into models/adm"):
-        loader = pack.nodes.models.classifier
-        loader.ILVRLoadClassifier.execute(loader.NONE)
+    with pytest.raises(
+        error, match=r"ckpt_name is 'nothing'; use one of 'classifier\.safetensors'"
+    ):
+        pack.nodes.models.classifier.ILVRLoadClassifier.execute("nothing")
     with pytest.raises(error, match="loss is 'colors'"):
         universal(pack, model, target, "colors")
     with pytest.raises(error, match="plug one in"):
