@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -11,7 +12,9 @@ from tests.fuzz.mutations import value
 
 Graph = dict[str, dict[str, Any]]
 EMBEDDED = "emoji64.safetensors (embedded)"
-KINDS = ("pixels", "latent", "resampled", "translated")
+# By the model that they load.
+OF_A_MODEL = (("pixels", "resampled"), ("latent", "translated"))
+KINDS = (*OF_A_MODEL[0], *OF_A_MODEL[1])
 
 
 def prompt(kind: str, seed: int) -> Graph:
@@ -25,9 +28,9 @@ def prompt(kind: str, seed: int) -> Graph:
     return make[kind](seed)
 
 
-def hostile_prompt(random: Random) -> tuple[Graph, str]:
+def hostile_prompt(random: Random, kinds: Sequence[str] = KINDS) -> tuple[Graph, str]:
     """A graph with an input of one of our nodes exchanged, and which it is."""
-    graph = copy.deepcopy(prompt(random.choice(KINDS), random.randrange(2**32)))
+    graph = copy.deepcopy(prompt(random.choice(kinds), random.randrange(2**32)))
     ours = [name for name, node in graph.items() if node["class_type"].startswith("ILVR")]
     name = random.choice(ours)
     given = graph[name]["inputs"]

@@ -117,7 +117,8 @@ def attempt(case: Case, refusals: tuple[type[BaseException], ...], tally: Tally)
     # Of this process, whatever else the machine does; what waits is ended by the clock.
     before, begun = _forget_peak(), time.process_time()
     try:
-        with CANARIES.watching(not case.starts), _ended_after(HANGS):
+        # A process imports everything anew, on a machine that may be busy.
+        with CANARIES.watching(not case.starts), _ended_after(HANGS * (10 if case.starts else 1)):
             case.action()
         tally.accepted += 1
     except refusals as refusal:

@@ -398,6 +398,8 @@ def test_what_cannot_be_used_is_refused_before_sampling(
         classified(pack, model, classifier, 5, 1.0)
     with pytest.raises(error, match=r"pictures of 3 channels, but this model samples 4"):
         classified(pack, mixture.mixture("eps"), classifier, 0, 1.0)
+    with pytest.raises(error, match="ckpt_name is 'nothing'; use one of "):
+        pack.nodes.models.classifier.ILVRLoadClassifier.execute("nothing")
     with pytest.raises(error, match="loss is 'colors'"):
         universal(pack, model, target, "colors")
     with pytest.raises(error, match="plug one in"):
