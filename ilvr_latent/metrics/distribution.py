@@ -1,7 +1,8 @@
 """FID (arXiv 1706.08500) and KID (arXiv 1801.01401) between two sets of feature vectors.
 
-torchmetrics computes both. It is handed features in place of pictures, so that they are computed
-once, those of a domain can be stored, and neither torch-fidelity nor torchvision is needed.
+torchmetrics computes both, but for FID of few pictures. It is handed features in place of pictures,
+so that they are computed once, those of a domain can be stored, and neither torch-fidelity nor
+torchvision is needed.
 """
 
 from __future__ import annotations
@@ -76,12 +77,27 @@ def distances(features: Tensor, domain: Tensor, *, seed: int = 0) -> Distances:
 
 
 def _fid(features: Tensor, domain: Tensor) -> float:
+    if min(len(features), len(domain)) < features.shape[1]:
+        return _fid_of_few(features.double(), domain.double())
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     metric = FrechetInceptionDistance(feature=_Features(domain.shape[1]), sync_on_compute=False)
     metric.update(domain.double(), real=True)
     metric.update(features.double(), real=False)
     return float(metric.compute())
+
+
+def _fid_of_few(x: Tensor, y: Tensor) -> float:
+    """The same, where there are fewer pictures than features, in far less time.
+
+    With A and B the centred features over the roots of n - 1 and m - 1, the trace of the root of
+    A^T A B^T B is the sum of the singular values of A B^T.
+    """
+    a, b = ((z - z.mean(0)) / (len(z) - 1) ** 0.5 for z in (x, y))
+    means = (x.mean(0) - y.mean(0)).square().sum()
+    return float(
+        means + a.square().sum() + b.square().sum() - 2 * torch.linalg.svdvals(a @ b.T).sum()
+    )
 
 
 def _kid(features: Tensor, domain: Tensor, seed: int) -> float:
