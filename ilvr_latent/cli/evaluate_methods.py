@@ -32,7 +32,7 @@ from .method_settings import of_others
 from .settings import Settings
 
 SAMPLES, SEEDS, STEPS, QUICK_STEPS = 6, 3, "50", "20"
-SHOWN_REFERENCES, CELL = 12, 96
+SHOWN_REFERENCES, CELL = 12, 128
 
 
 @dataclass(frozen=True)
@@ -42,27 +42,30 @@ class Contestant:
     Attributes:
         name: as ``--methods`` takes it.
         title: what the table calls it.
+        heading: what the sheet calls it, in two lines at most.
         options: of ``ilvr sample``.
     """
 
     name: str
     title: str
+    heading: str
     options: dict[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
 
 _RANGE = {"timestep_range": TRANSLATE.timesteps}
 CONTESTANTS = (
-    Contestant("ilvr", "ILVR", _RANGE),
-    Contestant("ddnm", "ILVR on the prediction (DDNM)", {**_RANGE, "method": "ddnm"}),
+    Contestant("ilvr", "ILVR", "ILVR", _RANGE),
+    Contestant("ddnm", "ILVR on the prediction (DDNM)", "DDNM", {**_RANGE, "method": "ddnm"}),
     Contestant(
         "ilvr-classifier",
         "ILVR + classifier",
+        "ILVR +\nclassifier",
         {**_RANGE, "class_": "auto", "classifier_scale": 4.0},
     ),
-    Contestant("sdedit", "SDEdit", {"method": "sdedit"}),
-    Contestant("egsde", "EGSDE", {"method": "egsde"}),
-    Contestant("sddm", "SDDM, no energy", {"method": "sddm"}),
-    Contestant("sddm-energy", "SDDM", {"method": "sddm", "energy_weight": 25.0}),
+    Contestant("sdedit", "SDEdit", "SDEdit", {"method": "sdedit"}),
+    Contestant("egsde", "EGSDE", "EGSDE", {"method": "egsde"}),
+    Contestant("sddm", "SDDM, no energy", "SDDM,\nno energy", {"method": "sddm"}),
+    Contestant("sddm-energy", "SDDM", "SDDM", {"method": "sddm", "energy_weight": 25.0}),
 )
 NAMES = tuple(each.name for each in CONTESTANTS)
 SHARED = ("model", "steps")
@@ -255,7 +258,7 @@ def _sheet(gallery: Gallery[Contestant], rows: Sequence[Contestant]) -> Image.Im
     pictures: list[list[Image.Image | None]] = [[y_0] for y_0 in shown]
     columns = [Column("reference")]
     for row in rows:
-        columns.append(Column(row.title.replace(" on ", "\non ").replace(" + ", "\n+ ")))
+        columns.append(Column(row.heading))
         for line, of_one in zip(pictures, gallery.read(row), strict=False):
             line += to_images(of_one[:1])
     return contact_sheet(pictures, columns, cell=CELL)

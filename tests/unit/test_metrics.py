@@ -47,6 +47,20 @@ def test_fid_of_a_scaled_set_is_that_of_gaussians() -> None:
     assert distances(2 * z, z).fid == pytest.approx(wanted, rel=1e-3)
 
 
+def test_fid_of_few_pictures_is_torchmetrics_own() -> None:
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    from ilvr_latent.metrics.distribution import _Features
+
+    generator = Generator().manual_seed(3)
+    x = torch.randn(9, 20, generator=generator).double()
+    y = (1.5 * torch.randn(30, 20, generator=generator) + 0.3).double()
+    metric = FrechetInceptionDistance(feature=_Features(20), sync_on_compute=False)
+    metric.update(y, real=True)
+    metric.update(x, real=False)
+    assert distances(x, y).fid == pytest.approx(float(metric.compute()), rel=1e-4)
+
+
 def test_both_grow_with_the_difference() -> None:
     domain = vectors(300, seed=0)
     found = [distances(vectors(60, seed=1) + shift, domain) for shift in (0.0, 0.5, 1.0, 2.0)]
