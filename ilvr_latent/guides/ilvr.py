@@ -29,7 +29,8 @@ from ..diffusion.guide import GuideRun, Run
 from ..diffusion.noise import HeldNoise, ReferenceNoise
 from ..diffusion.schedule import Step
 from ..errors import InputError, check_choice
-from ..phrases import Phrase, joined
+from ..phrases import Phrase, spans
+from .bands import BANDS, band_in_words
 from .lowpass import LowPass, MergeRule, merge
 from .reference import Reference, Space
 from .weight import weight_at
@@ -159,10 +160,12 @@ class Placed:
         return weight if self._mask is None else weight * self._mask
 
     def in_words(self) -> Phrase:
-        """Which steps are matched, and what N means."""
-        return Phrase(
+        """Which steps are matched, and what N and the band mean."""
+        line = Phrase(
             "{matches} {meaning}", matches=self._steps_in_words(), meaning=self._factor_in_words()
         )
+        band = band_in_words(self.reference.band, self.reference.frames_factor)
+        return line if band is None else Phrase("{line} {band}", line=line, band=band)
 
     def _factor_in_words(self) -> Phrase:
         factor = self.lowpass.factor
@@ -256,7 +259,7 @@ class ILVRRun(GuideRun):
                 held = self._noise[one.noise]
                 eps = held(step.index - 1, x_t.shape, step.gone_back).to(x_t.device)
                 targets.append(one.noised(weight, self.level(step), eps))
-        return merge(x_t, targets, self._rule)
+        return self._merged(x_t, targets)
 
     def level(self, step: Step) -> Step:
         """The noise level that a reference is given to match the state before ``step``."""
@@ -265,29 +268,20 @@ class ILVRRun(GuideRun):
     def prediction(self, x_0: Tensor, x_t: Tensor, step: Step) -> Tensor:
         """x_0 + w phi(y_0 - x_0)."""
         weighted = ((one, one.weight_of_prediction(step)) for one in self._in_prediction)
-        return merge(x_0, [one.clean(weight) for one, weight in weighted if weight], self._rule)
+        return self._merged(x_0, [one.clean(weight) for one, weight in weighted if weight])
 
     def end(self, x_0: Tensor) -> Tensor:
         """The last of eq. 8: the finished picture with the clean reference."""
         weighted = ((one, one.weight_at_end) for one in self._in_state)
-        return merge(x_0, [one.clean(weight) for one, weight in weighted if weight], self._rule)
+        return self._merged(x_0, [one.clean(weight) for one, weight in weighted if weight])
+
+    def _merged(self, x: Tensor, targets: Sequence[Target]) -> Tensor:
+        """Band by band: references are averaged with those of their own band."""
+        for band in BANDS.values():
+            x = merge(x, [one for one in targets if type(one[0]) is band], self._rule)
+        return x
 
 
 def _matched(placed: Iterable[Placed], kind: ReferenceNoise) -> set[int]:
     """The steps in which noise of a kind is needed."""
     return set[int]().union(*(one.weights for one in placed if one.noise == kind))
-
-
-def spans(indices: Sequence[int]) -> str:
-    """Ascending step numbers from 0 as people read them: ``[0, 1, 2, 5]`` is "1 to 3, 6"."""
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and index == runs[-1][-1] + 1:
-            runs[-1].append(index)
-        else:
-            runs.append([index])
-    return joined([_span(run[0] + 1, run[-1] + 1) for run in runs])
-
-
-def _span(first: int, last: int) -> str:
-    return Phrase("{first} to {last}", first=first, last=last) if first < last else str(first)

@@ -13,7 +13,13 @@ from ..driver import guided
 from ..fitting import pixels_to_a_cell
 from ..schema import schema
 from .checks import check_mask, checked_samples
-from .widget_values import Expert, chosen_factor, chosen_weight, chosen_window
+from .widget_values import (
+    Expert,
+    chosen_factor,
+    chosen_frame_weights,
+    chosen_weight,
+    chosen_window,
+)
 from .widgets import inputs
 
 
@@ -79,6 +85,9 @@ class ILVRApply(io.ComfyNode):
                 kernel=chosen.kernel,
                 space=chosen.space,
                 noise=chosen.noise,
+                band=chosen.band,
+                frames_factor=chosen.frames_factor,
+                frame_weights=chosen_frame_weights(chosen),
             )
         )
         return io.NodeOutput(guided(model, guide, getattr(cls.hidden, "unique_id", None)))
