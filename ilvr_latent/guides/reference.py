@@ -20,7 +20,7 @@ from ..diffusion.noise import ReferenceNoise
 from ..diffusion.schedule import Schedule, Step
 from ..errors import InputError, check_choice
 from .bands import BANDS, Band
-from .frames import weights_of_frames, with_frames
+from .frames import FramesFit, weights_of_frames, with_frames
 from .lowpass import Kernel, LowPass
 from .weight import Weight, WeightSchedule, check_weight
 from .window import Window
@@ -35,8 +35,8 @@ class Reference:
 
     Args:
         image: (B, C, H, W) in [-1, 1], or a latent; B = 1, or a divisor of the sample's batch,
-            then repeated in turn. For a video, also a clip (B, C, T, H, W) of any length, which is
-            stretched over the video's time; a picture serves every frame.
+            then repeated in turn. For a video, also a clip (B, C, T, H, W) of any length; a
+            picture serves every frame.
         factor: N, the size of the detail that is left to the model.
         factor_unit: of N: pixels of the sampled tensor (``cells`` of a latent), or a ``share`` of
             its shorter side, which means the same on every model.
@@ -54,6 +54,8 @@ class Reference:
             1 holds each frame for itself.
         frame_weights: for videos, how strictly each frame is held: a schedule over the time of the
             video, from 0 (its first frame) to 1 (its last); ``None`` = all alike.
+        frames_fit: a clip of another length is ``stretch``ed over the video's time, or begins with
+            it and then ``hold``s its last frame.
 
     Raises:
         InputError: the image or mask has the wrong rank or values that are not finite, the
@@ -72,10 +74,12 @@ class Reference:
     band: Band = "coarse"
     frames_factor: float = 1.0
     frame_weights: WeightSchedule | None = None
+    frames_fit: FramesFit = "stretch"
 
     def __post_init__(self) -> None:
         check_choice("unit of the factor", self.factor_unit, get_args(FactorUnit))
         check_choice("band", self.band, get_args(Band))
+        check_choice("frames_fit", self.frames_fit, get_args(FramesFit))
         # A share is known to be wide enough only when the size is.
         self._filter(self.factor if self.factor_unit == "cells" else 2.0)
         if self.factor_unit == "share" and not 0 < self.factor <= 1:
@@ -166,9 +170,11 @@ class Reference:
             InputError: channels, size or batch do not fit.
         """
         self._check_frames(run.shape)
-        image, shape = run.picture(self.image), run.shape
+        image, shape = self.image, run.shape
         if len(shape) == 5:
-            image = with_frames(image if image.ndim == 5 else image.unsqueeze(2), shape[2])
+            clip = image if image.ndim == 5 else image.unsqueeze(2)
+            image = with_frames(clip, shape[2], self.frames_fit)
+        image = run.picture(image)
         if tuple(image.shape[1:]) != tuple(shape[1:]):
             raise InputError(
                 f"The reference has shape {tuple(image.shape)} (batch, channels, height, "

@@ -88,6 +88,7 @@ class ILVRApply(io.ComfyNode):
                 band=chosen.band,
                 frames_factor=chosen.frames_factor,
                 frame_weights=chosen_frame_weights(chosen),
+                frames_fit=chosen.frames_fit,
             )
         )
         return io.NodeOutput(guided(model, guide, getattr(cls.hidden, "unique_id", None)))

@@ -9,6 +9,7 @@ from ...ilvr_latent import InputError, WeightSchedule, Window, defaults
 from ...ilvr_latent.diffusion.noise import ReferenceNoise
 from ...ilvr_latent.errors import check_choice
 from ...ilvr_latent.guides.bands import Band
+from ...ilvr_latent.guides.frames import FramesFit
 from ...ilvr_latent.guides.lowpass import Kernel
 from ...ilvr_latent.guides.reference import FactorUnit, Space
 from ...ilvr_latent.guides.weight import Weight
@@ -36,11 +37,12 @@ class Expert:
     band: Band = "coarse"
     frames_factor: float = 1.0
     frame_weights: str = ""
+    frames_fit: FramesFit = "stretch"
 
     def __post_init__(self) -> None:
         # The host does not hold a value against the options of its combo.
         known = {"weight_schedule": WeightKind, "range_unit": RangeUnit, "factor_unit": Unit}
-        for name, options in {**known, "band": Band}.items():
+        for name, options in {**known, "band": Band, "frames_fit": FramesFit}.items():
             check_choice(name, getattr(self, name), get_args(options))
 
 

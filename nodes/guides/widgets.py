@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ...ilvr_latent import defaults
 from ...ilvr_latent.guides.bands import Band
+from ...ilvr_latent.guides.frames import FramesFit
 from ...ilvr_latent.guides.lowpass import Kernel
 from ...ilvr_latent.guides.reference import Space
 from ..schema import advanced
@@ -255,6 +256,17 @@ def _band_inputs() -> list[Any]:
                 "For videos, how strictly each frame is held: pairs of place in time (0 = the "
                 "first frame, 1 = the last) and weight, with straight lines between them. 0:1, "
                 "0.5:0 holds the beginning and lets go. Empty: all alike."
+            ),
+        ),
+        io.Combo.Input(
+            "frames_fit",
+            options=list(get_args(FramesFit)),
+            default="stretch",
+            optional=True,
+            tooltip=(
+                "For videos, a reference of another length. stretch lays it over the whole time: "
+                "two key frames become a fade. hold begins with it and then keeps its last frame: "
+                "to go on from the end of another clip."
             ),
         ),
     ]

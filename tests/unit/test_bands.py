@@ -137,6 +137,19 @@ def test_a_picture_stands_still_and_the_same_length_is_the_clip_itself() -> None
     assert close(with_frames(x[:, :, :1], 4), x[:, :, :1].expand(-1, -1, 4, -1, -1))
 
 
+@pytest.mark.parametrize("wanted", [2, 5, 9])
+def test_held_it_begins_frame_for_frame_and_then_stands(wanted: int) -> None:
+    x = clip(5)
+    out = with_frames(x, wanted, "hold")
+    assert torch.equal(out[:, :, :5], x[:, :, :wanted])
+    assert all(torch.equal(one, x[:, :, 4]) for one in out[:, :, 5:].unbind(2))
+
+
+def test_half_precision_clips_are_stretched_in_fp32() -> None:
+    x = clip(5).half()
+    assert torch.equal(with_frames(x, 8), with_frames(x.float(), 8).half())
+
+
 def test_what_flickers_is_averaged_where_frames_are_left_out() -> None:
     flicker = torch.tensor([1.0, -1.0]).repeat(17).view(1, 1, -1, 1, 1)
     assert with_frames(flicker, 5)[:, :, 1:-1].abs().max() < 0.1
@@ -153,6 +166,7 @@ def test_weights_of_frames_are_points_in_time() -> None:
     [
         ({"frames_factor": 0.5}, r"frames_factor T is 0\.5"),
         ({"band": "high"}, r"band is 'high'.*'coarse', 'fine', 'fast'"),
+        ({"frames_fit": "loop"}, r"frames_fit is 'loop'.*'stretch', 'hold'"),
         ({"band": "fast"}, r"changes within frames_factor frames, which is 1"),
         ({"band": "fine", "factor": 1}, r"fine band is empty"),
     ],
@@ -165,7 +179,7 @@ def test_an_empty_band_is_refused(settings: dict[str, object], said: str) -> Non
 def test_a_picture_has_no_time() -> None:
     weights = WeightSchedule(((0, 1), (1, 0)))
     for settings in ({"frames_factor": 2.0}, {"frame_weights": weights}):
-        reference = Reference(torch.zeros(1, 3, 8, 8), 4, **settings)  # type: ignore[arg-type]
+        reference = Reference(torch.zeros(1, 3, 8, 8), 4, **settings)
         with pytest.raises(InputError, match=r"what is sampled are pictures; leave both out"):
             reference.lowpass((1, 3, 8, 8))
         assert reference.lowpass((1, 3, 5, 8, 8)).frames_factor == reference.frames_factor
