@@ -40,3 +40,18 @@ class Phrase(str):
 def joined(texts: Sequence[str]) -> str:
     """A list of at least one text, as people write it."""
     return reduce(lambda these, those: Phrase("{these}, {those}", these=these, those=those), texts)
+
+
+def spans(indices: Sequence[int]) -> str:
+    """Ascending step numbers from 0 as people read them: ``[0, 1, 2, 5]`` is "1 to 3, 6"."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][-1] + 1:
+            runs[-1].append(index)
+        else:
+            runs.append([index])
+    return joined([_span(run[0] + 1, run[-1] + 1) for run in runs])
+
+
+def _span(first: int, last: int) -> str:
+    return Phrase("{first} to {last}", first=first, last=last) if first < last else str(first)

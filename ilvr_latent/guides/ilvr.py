@@ -30,6 +30,7 @@ from ..diffusion.guide import GuideRun, Run
 from ..diffusion.noise import HeldNoise, ReferenceNoise
 from ..diffusion.schedule import Step
 from ..errors import InputError, check_choice
+from .bands import BANDS
 from .ilvr_in_words import in_words
 from .lowpass import LowPass, MergeRule, merge
 from .reference import Reference, Space
@@ -209,7 +210,7 @@ class ILVRRun(GuideRun):
                 held = self._noise[one.noise]
                 eps = held(step.index - 1, x_t.shape, step.gone_back).to(x_t.device)
                 targets.append(one.noised(weight, self.level(step), eps))
-        return merge(x_t, targets, self._rule)
+        return self._merged(x_t, targets)
 
     def level(self, step: Step) -> Step:
         """The noise level that a reference is given to match the state before ``step``."""
@@ -218,9 +219,7 @@ class ILVRRun(GuideRun):
     def prediction(self, x_0: Tensor, x_t: Tensor, step: Step) -> Tensor:
         """x_0 + w phi(y_0 - x_0)."""
         weighted = ((one, one.weight_of_prediction(step)) for one in self._in_prediction)
-        self._last = merge(
-            x_0, [one.clean(weight) for one, weight in weighted if weight], self._rule
-        )
+        self._last = self._merged(x_0, [one.clean(weight) for one, weight in weighted if weight])
         return self._last
 
     def end(self, x_0: Tensor) -> Tensor:
@@ -231,11 +230,11 @@ class ILVRRun(GuideRun):
         """
         ended = [one for one in self._placed if one.weight_at_end]
         in_state = [one for one in ended if one in self._in_state]
-        matched = merge(x_0, [_at_end(one) for one in in_state], self._rule)
+        matched = self._merged(x_0, [_at_end(one) for one in in_state])
         late = [one for one in ended if one not in in_state]
         if self._last is None or not late:
             return matched
-        again = merge(matched, [_at_end(one) for one in late], self._rule)
+        again = self._merged(matched, [_at_end(one) for one in late])
         return torch.where(self._went_on(late, x_0, self._last), again, matched)
 
     @staticmethod
@@ -246,6 +245,12 @@ class ILVRRun(GuideRun):
             for x in (x_0 - last, last)
         )
         return (moved > WENT_ON * size).reshape(-1, *[1] * (x_0.ndim - 1))
+
+    def _merged(self, x: Tensor, targets: Sequence[Target]) -> Tensor:
+        """Band by band: references are averaged with those of their own band."""
+        for band in BANDS.values():
+            x = merge(x, [one for one in targets if type(one[0]) is band], self._rule)
+        return x
 
 
 def _at_end(one: Placed) -> Target:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..phrases import Phrase, joined
+from ..phrases import Phrase, spans
+from .bands import band_in_words
 
 if TYPE_CHECKING:
     from .ilvr import Placed
 
 
 def in_words(placed: Placed) -> Phrase:
-    """Which steps are matched, and what N means."""
-    return Phrase(
+    """Which steps are matched, and what N and the band mean."""
+    line = Phrase(
         "{matches} {meaning}", matches=_steps_in_words(placed), meaning=_factor_in_words(placed)
     )
+    band = band_in_words(placed.reference.band, placed.reference.frames_factor)
+    return line if band is None else Phrase("{line} {band}", line=line, band=band)
 
 
 def _factor_in_words(placed: Placed) -> Phrase:
@@ -69,18 +72,3 @@ def _weights_in_words(placed: Placed, matched: Sequence[int]) -> str:
         return "" if low == "1" else Phrase(", weight {weight}", weight=low)
     start, end = (high, low) if weights[0] >= weights[-1] else (low, high)
     return Phrase(", weight {start} to {end}", start=start, end=end)
-
-
-def spans(indices: Sequence[int]) -> str:
-    """Ascending step numbers from 0 as people read them: ``[0, 1, 2, 5]`` is "1 to 3, 6"."""
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and index == runs[-1][-1] + 1:
-            runs[-1].append(index)
-        else:
-            runs.append([index])
-    return joined([_span(run[0] + 1, run[-1] + 1) for run in runs])
-
-
-def _span(first: int, last: int) -> str:
-    return Phrase("{first} to {last}", first=first, last=last) if first < last else str(first)

@@ -33,7 +33,7 @@ from ..diffusion.guide import Denoise, GuideRun, Run
 from ..diffusion.reverse import Transition
 from ..diffusion.schedule import Step
 from ..errors import InputError
-from ..phrases import Phrase
+from ..phrases import Phrase, spans
 from .blocks import (
     ReferenceStatistics,
     block_adain,
@@ -44,7 +44,6 @@ from .blocks import (
     unblocked,
 )
 from .energy import AnyEnergy, Energy, energy_in, slope
-from .ilvr_in_words import spans
 from .min_norm import min_norm
 from .reference import Reference
 from .window import Window

@@ -14,7 +14,13 @@ from ..fitting import pixels_to_a_cell
 from ..node import Node
 from ..schema import schema
 from .checks import check_mask, checked_samples
-from .widget_values import Expert, chosen_factor, chosen_weight, chosen_window
+from .widget_values import (
+    Expert,
+    chosen_factor,
+    chosen_frame_weights,
+    chosen_weight,
+    chosen_window,
+)
 from .widgets import inputs
 
 
@@ -82,6 +88,10 @@ class ILVRApply(Node):
                 kernel=chosen.kernel,
                 space=chosen.space,
                 noise=chosen.noise,
+                band=chosen.band,
+                frames_factor=chosen.frames_factor,
+                frame_weights=chosen_frame_weights(chosen),
+                frames_fit=chosen.frames_fit,
             )
         )
         return io.NodeOutput(guided(model, guide, getattr(cls.hidden, "unique_id", None)))
