@@ -12,18 +12,34 @@ const NEEDED = {
   weight_points: ["weight_schedule", "points"],
 };
 
-function hideVoid(node) {
-  const value = (name) => node.widgets.find((widget) => widget.name === name)?.value;
-  for (const widget of node.widgets) {
-    const [decides, ...values] = NEEDED[widget.name] ?? [];
-    const decided = decides && value(decides);
-    if (decided !== undefined) widget.hidden = !values.includes(decided);
+const decides = (name) => Object.values(NEEDED).some(([input]) => input === name);
+
+function isVoid(node, name) {
+  const [input, ...values] = NEEDED[name] ?? [];
+  const decided = input && node.widgets.find((widget) => widget.name === input)?.value;
+  return decided !== undefined && !values.includes(decided);
+}
+
+// Newer front ends leave room for what is only "advanced", but not for what is hidden.
+function hide(node) {
+  for (const widget of node.widgets ?? []) {
+    const folded = widget.advanced && !node.showAdvanced;
+    if (widget.advanced || widget.name in NEEDED) widget.hidden = folded || isVoid(node, widget.name);
   }
   node.setDirtyCanvas?.(true, true);
 }
 
 function fit(node) {
   node.setSize([node.size[0], node.computeSize()[1]]);
+}
+
+function after(prototype, method, then) {
+  const before = prototype[method];
+  prototype[method] = function (...given) {
+    const result = before?.apply(this, given);
+    if (this.widgets?.length) then(this);
+    return result;
+  };
 }
 
 app.registerExtension({
@@ -36,32 +52,30 @@ app.registerExtension({
       const first = options?.options?.[0] ?? (Array.isArray(kind) ? kind[0] : undefined);
       if (options?.advanced) advanced.set(name, options.default ?? first);
     }
-    const onNodeCreated = nodeType.prototype.onNodeCreated;
-    nodeType.prototype.onNodeCreated = function (...given) {
-      onNodeCreated?.apply(this, given);
-      for (const widget of this.widgets ?? []) {
+    after(nodeType.prototype, "onNodeCreated", (node) => {
+      for (const widget of node.widgets) {
         if (advanced.has(widget.name)) widget.advanced = true;
-        if (!Object.values(NEEDED).some(([decides]) => decides === widget.name)) continue;
+        if (!decides(widget.name)) continue;
         const callback = widget.callback;
         widget.callback = (...changed) => {
           callback?.apply(widget, changed);
-          hideVoid(this);
-          fit(this);
+          hide(node);
+          fit(node);
         };
       }
-      if (!this.widgets?.length) return;
-      hideVoid(this);
-      fit(this);
-    };
-    const onConfigure = nodeType.prototype.onConfigure;
-    nodeType.prototype.onConfigure = function (...given) {
-      onConfigure?.apply(this, given);
-      if (!this.widgets?.length) return;
-      hideVoid(this);
-      const isSet = (widget) =>
-        advanced.has(widget.name) && !widget.hidden && widget.value !== advanced.get(widget.name);
-      if (this.widgets.some(isSet)) this.showAdvanced = true;
-      if (this.size[1] < this.computeSize()[1]) fit(this);
-    };
+      hide(node);
+      fit(node);
+    });
+    after(nodeType.prototype, "onConfigure", (node) => {
+      const isSet = ({ name, value }) =>
+        advanced.has(name) && !isVoid(node, name) && value !== advanced.get(name);
+      if (node.widgets.some(isSet)) node.showAdvanced = true;
+      hide(node);
+      if (node.size[1] < node.computeSize()[1]) fit(node);
+    });
+    after(nodeType.prototype, "toggleAdvanced", (node) => {
+      hide(node);
+      fit(node);
+    });
   },
 });
