@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from ..cli.translation import file_name
@@ -86,10 +87,7 @@ class Worker:
         except Stop as error:
             outcome.stop = str(error)
         except OSError as error:
-            outcome.stop = (
-                f"{error.strerror or error} in {str(self._job.output)!r}; see to its free space "
-                "and its permissions, then run the same command again."
-            )
+            outcome.stop = unwritable(error, self._job.output)
         return outcome
 
     def _translate(self, piece: Piece, outcome: Outcome) -> None:
@@ -154,6 +152,14 @@ class Worker:
         record = {"row": place, "source": row.key, "error": why, "run": self._job.run}
         self._ledger.add(shard, self._name, record)
         outcome.errors, outcome.error = outcome.errors + 1, why
+
+
+def unwritable(error: OSError, output: Path) -> str:
+    """What is said when results find no place."""
+    return (
+        f"{error.strerror or error} in {str(output)!r}; see to its free space and its permissions, "
+        "then run the same command again."
+    )
 
 
 def ahead(items: Iterable[T], function: Callable[[T], R]) -> Iterator[R]:
