@@ -232,8 +232,6 @@ def test_shards_are_the_same_bytes_whoever_did_what(
 def test_a_shard_that_lacked_a_row_is_packed_again_with_it(
     make_job: MakeJob, folder: Path, form: str
 ) -> None:
-    if form == "parquet":
-        pytest.importorskip("pyarrow")
     reference = make_job(folder, "--format", form, output="reference")
     work(reference)
     whole = (folder / "b.png").read_bytes()
