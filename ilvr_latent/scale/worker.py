@@ -69,7 +69,8 @@ class Worker:
         self._broken = ""
         try:
             self._translator = Translator(job.options, job.batch_size)
-        except InputError as error:
+        # A file of the model may be missing on this node alone.
+        except (InputError, OSError) as error:
             self._broken = str(error)
 
     def __call__(self, batch: Mapping[str, Sequence[str]]) -> dict[str, list[object]]:
