@@ -5,11 +5,11 @@ VENV ?= .venv
 CONSTRAINTS ?= .ci/constraints.txt
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
-.PHONY: demo gallery recipes test test-host test-ui lint bench clean
+.PHONY: demo gallery recipes test test-host test-ui fuzz soak lint bench clean
 
 $(VENV)/.runtime: pyproject.toml $(CONSTRAINTS)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) -e .
+	$(PIP) -e ".[evaluate]"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
@@ -43,6 +43,7 @@ gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
 	    --mask $(IMAGES)/inpainting-mask.png --steps 25 --sampler ddpm --jump-length 5 \
 	    --rows factor=1,2,4 --columns jump_n_sample=1,4 --output $(IMAGES)/inpainting.png
 	$(VENV)/bin/python docs/translation.py web/docs/images
+	$(VENV)/bin/python docs/branding.py $(IMAGES)
 	$(MAKE) recipes
 
 recipes: $(VENV)/.runtime  ## The figures of docs/gallery.md
@@ -72,6 +73,12 @@ test-ui:  ## The same in a browser: every workflow opens and runs; minutes, on a
 	.ci/hosts tests/ui
 
 # The nodes import the core relatively: they are checked as ComfyUI loads them, inside a package.
+fuzz: $(VENV)/.dev  ## Hostile files and inputs by the thousand; COUNT=0.1 tries a tenth
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.fuzz --count $(or $(COUNT),1) --seed $(or $(SEED),0)
+
+soak: $(VENV)/.dev  ## 500 prompts and 100 interrupts on a real ComfyUI server; COUNT=0.1 tries a tenth
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m tests.fuzz.soak --count $(or $(COUNT),1)
+
 lint: $(VENV)/.dev  ## Style, formatting and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .

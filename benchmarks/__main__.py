@@ -1,6 +1,7 @@
 """Print a table of ratios, measured in one run.
 
     python -m benchmarks [--peer PATH] [--quick]
+    python -m benchmarks --guides
     python -m benchmarks --comfyui PATH [--quick]
 
 ``--peer`` names a checkout of the paper authors' code (github.com/jychoi118/ilvr_adm); without it
@@ -23,7 +24,7 @@ from torch import Tensor
 from ilvr_latent import LowPass, Reference, match, sample
 from ilvr_latent.adm.config import ADMConfig
 
-from . import comfyui, peers, server
+from . import comfyui, guides, peers, server
 from .networks import CONFIG_256, embedded_config, random_network
 from .timing import Comparison, compare
 
@@ -114,7 +115,11 @@ def main() -> None:
         "--quick", action="store_true", help="leave large networks out, or call once"
     )
     parser.add_argument("--comfyui", type=Path, help="measure the nodes in this checkout")
+    parser.add_argument("--guides", action="store_true", help="measure the guides alone")
     options = parser.parse_args()
+    if options.guides:
+        guides.measure()
+        return
     if options.comfyui is not None:
         print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
         path = options.comfyui.expanduser().resolve()
@@ -136,6 +141,7 @@ def main() -> None:
         print(
             f"| {name} | {1e3 * result.ours:.2f} | {1e3 * result.theirs:.2f} | {result.ratio:.3g} |"
         )
+    guides.measure()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 
 from ilvr_latent import inspect_checkpoint
@@ -40,7 +38,7 @@ def random_network(
 ) -> ADM:
     """The network of a configuration, with the same random weights every time."""
     torch.manual_seed(0)
-    model = ADM(ADMUNet(adm=dataclasses.asdict(config)), config).eval().requires_grad_(False)
+    model = ADM(ADMUNet(config), config).eval().requires_grad_(False)
     # torch types Module.to without its memory_format.
     model.to(dtype=dtype, memory_format=memory_format)  # type: ignore[call-overload]
     return model

@@ -11,7 +11,6 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from ilvr_latent.adm.keys import to_guided
 from ilvr_latent.adm.unet import ADM
 
 
@@ -58,7 +57,7 @@ def sampler(peer: Path, model: ADM, y_0: Tensor, *, n: int, steps: int) -> Calla
         "timestep_respacing": str(steps),
     }
     network, diffusion = script.create_model_and_diffusion(**flags)
-    network.load_state_dict(to_guided(model.unet.state_dict(), config))
+    network.load_state_dict(model.unet.state_dict())
     network.eval()
     shape = tuple(y_0.shape)
     resizer = _module(peer, "resizer").Resizer

@@ -12,7 +12,6 @@ Linux; compare runs that take turns.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import tempfile
@@ -62,7 +61,7 @@ def make_source(folder: Path, rows: int, side: int) -> None:
 def make_model(path: Path) -> None:
     """A random network that takes milliseconds."""
     torch.manual_seed(0)
-    save_adm(ADM(ADMUNet(adm=dataclasses.asdict(TINY)), TINY).eval(), path, dtype=torch.float32)
+    save_adm(ADM(ADMUNet(TINY), TINY).eval(), path, dtype=torch.float32)
 
 
 class Tree:
@@ -154,7 +153,7 @@ def main() -> None:
         if asked.tiny:
             make_model(folder / "tiny.safetensors")
             words += ["--model", str(folder / "tiny.safetensors")]
-        options = build_parser().parse_args([*words, "--workers", str(asked.workers)])
+        options = build_parser("translate").parse_args([*words, "--workers", str(asked.workers)])
         started, before = time.monotonic(), time.process_time()
         made = loop(options) if asked.what == "loop" else run(options, tree)
         took = time.monotonic() - started

@@ -45,16 +45,23 @@ def _node(name: str, **inputs: object) -> dict[str, Any]:
     return {"class_type": name, "inputs": inputs}
 
 
-def _ask(url: str, body: object = None) -> Any:
+def ask(url: str, body: object = None) -> Any:
+    """What the server says, as JSON; ``None`` where it says nothing."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
+        said = answer.read()
+    return json.loads(said) if said else None
 
 
 @contextmanager
-def server(comfyui: Path) -> Iterator[tuple[str, int]]:
-    """A ComfyUI with nothing but this pack: its address and its process."""
+def server(comfyui: Path, python: str = sys.executable) -> Iterator[tuple[str, int]]:
+    """A ComfyUI with nothing but this pack: its address and its process.
+
+    Args:
+        comfyui: the checkout.
+        python: with its requirements.
+    """
     with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
         base = Path(folder)
         for name in ("custom_nodes", "user", "input", "output"):
@@ -64,7 +71,7 @@ def server(comfyui: Path) -> Iterator[tuple[str, int]]:
         port = probe.getsockname()[1]
         probe.close()
         command = [
-            sys.executable, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port),
+            python, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port),
             "--base-directory", folder, "--disable-auto-launch", "--preview-method", "auto",
         ]  # fmt: skip
         with (base / "log.txt").open("w") as log:
@@ -80,12 +87,12 @@ def server(comfyui: Path) -> Iterator[tuple[str, int]]:
                     process.wait()
 
 
-def _answered(url: str, seconds: float = 300) -> Any:
+def answered(url: str, seconds: float = 300) -> Any:
     """What the address says once it says anything."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
-            if answer := _ask(url):
+            if answer := ask(url):
                 return answer
         except OSError:
             pass
@@ -101,8 +108,8 @@ def resident_megabytes(process: int) -> int:
 
 def queue(address: str, seed: int) -> None:
     """One run of the graph, from the queue to its end."""
-    queued = _ask(f"{address}/prompt", {"prompt": graph(seed)})["prompt_id"]
-    status = _answered(f"{address}/history/{queued}")[queued]["status"]
+    queued = ask(f"{address}/prompt", {"prompt": graph(seed)})["prompt_id"]
+    status = answered(f"{address}/history/{queued}")[queued]["status"]
     if status["status_str"] != "success":
         raise SystemExit(f"Run {seed} failed: {status}")
 
@@ -143,7 +150,7 @@ def measure(comfyui: Path, *, runs: int = 200, seconds: float = LIMIT) -> None:
     end = time.monotonic() + seconds
     print(f"\nMemory of a server, {runs} runs or {seconds / 60:g} minutes:", flush=True)
     with server(comfyui) as (address, process):
-        _answered(f"{address}/object_info/ILVRApply", seconds)
+        answered(f"{address}/object_info/ILVRApply", seconds)
         done, memory = memory_over(
             partial(queue, address), partial(resident_megabytes, process), runs=runs, end=end
         )

@@ -5,39 +5,46 @@
 >>> picture = sample(model, Reference(image, factor=4, window=Window(0, 0.8)), steps="50")
 """
 
-from .adm import ADMConfig, inspect_checkpoint, load_adm, save_adm
-from .diffusion import (
-    SAMPLERS,
-    Guide,
-    GuideRun,
-    Guides,
-    JumpNoise,
-    NoiseSource,
-    RecordedNoise,
-    Resampling,
-    Run,
-    Schedule,
-    SeededNoise,
-    Start,
-    Step,
-    sample_with,
-)
-from .embedded import load_embedded
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .errors import InputError
-from .guides import (
-    EGSDE,
-    ILVR,
-    SDDM,
-    LowPass,
-    Recorder,
-    Recording,
-    Reference,
-    WeightSchedule,
-    Window,
-    match,
-)
-from .recipes import RECIPES, Recipe, apply_recipe, vary_factor, vary_range
-from .sampling import sample
+
+if TYPE_CHECKING:
+    from .adm import ADMConfig, inspect_checkpoint, load_adm, save_adm
+    from .diffusion import (
+        SAMPLERS,
+        Guide,
+        GuideRun,
+        Guides,
+        JumpNoise,
+        NoiseSource,
+        RecordedNoise,
+        Resampling,
+        Run,
+        Schedule,
+        SeededNoise,
+        Start,
+        Step,
+        sample_with,
+    )
+    from .embedded import load_embedded
+    from .guides import (
+        EGSDE,
+        ILVR,
+        SDDM,
+        LowPass,
+        Recorder,
+        Recording,
+        Reference,
+        WeightSchedule,
+        Window,
+        match,
+    )
+    from .recipes import RECIPES, Recipe, apply_recipe, vary_factor, vary_range
+    from .sampling import sample
 
 __version__ = "0.1.0"
 
@@ -79,3 +86,22 @@ __all__ = [
     "vary_factor",
     "vary_range",
 ]
+
+# Where a name comes from is looked for in this order.
+_PACKAGES = ("guides", "diffusion", "sampling", "adm", "embedded", "recipes")
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and no more: PyTorch alone takes a second and more."""
+    if name in __all__:
+        for package in _PACKAGES:
+            module = importlib.import_module(f"{__name__}.{package}")
+            if name in vars(module):
+                globals()[name] = vars(module)[name]
+                return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The names there are, asked for or not."""
+    return sorted({*globals(), *__all__})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ASSETS",
     "CLASSIFIER",
+    "CLASSIFIER_FLAGS",
     "GROUPS",
     "LATENT_MODEL",
     "PIXEL_MODEL",
@@ -38,6 +39,9 @@ GROUPS = (
 )
 """What the embedded classifier tells apart: Unicode's groups of emoji, without flags."""
 
+CLASSIFIER_FLAGS: dict[str, Any] = {"num_head_channels": 32, "noise_schedule": "cosine"}
+"""What its file does not tell."""
+
 
 def load_embedded(*, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> ADM:
     """The embedded pixel model: 64x64 glossy emoji, 5.7 million parameters.
@@ -58,7 +62,7 @@ def load_embedded_classifier(*, device: torch.device | str = "cpu") -> ADMClassi
     Args:
         device: where to put it.
     """
-    return load_adm_classifier(CLASSIFIER, device=device, num_head_channels=32)
+    return load_adm_classifier(CLASSIFIER, device=device, **CLASSIFIER_FLAGS)
 
 
 def load_embedded_pipeline(

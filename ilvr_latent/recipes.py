@@ -1,7 +1,4 @@
-"""The applications of ILVR (arXiv 2108.02938, figure 1) as recipes: which N, which range, what for.
-
-    N       factor      the paper's, for pictures of 256 pixels: N / 256 of the side is free
-    (a, b)  range       the reference is followed from t = a down to t = b, of T = 1000
+"""The applications of ILVR (arXiv 2108.02938, figure 1) and its family, in one call.
 
 >>> from ilvr_latent import apply_recipe, load_embedded
 >>> model = load_embedded()
@@ -11,143 +8,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from . import defaults
 from .diffusion.denoiser import Denoiser
+from .diffusion.guide import Guide, Guides
+from .diffusion.loop import sample_with
+from .diffusion.noise import SeededNoise
+from .diffusion.schedule import Schedule
+from .embedded import load_embedded_classifier
 from .errors import InputError
+from .guides.classifier import ClassifierGuidance
 from .guides.reference import Reference
 from .guides.window import Window
+from .methods import Method, MethodName
+from .recipe import RECIPES, VARY_FACTOR, Recipe, find_recipe, window_of_thousand
 from .sampling import sample
 
-# What the paper's N and its timesteps are counted in.
-SIDE, T = 256, 1000
+if TYPE_CHECKING:
+    from .adm.classifier_network import ADMClassifier
+
+__all__ = ["RECIPES", "Recipe", "apply_recipe", "find_recipe", "vary_factor", "vary_range"]
+
 # Fewer than the figure on conditioning ranges of the paper has, which goes in steps of 125.
 RANGES = ((1000, 0), (1000, 250), (1000, 500), (1000, 750))
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One application, with the settings that the paper gives it.
-
-    Attributes:
-        name: as ``ilvr sample --recipe`` takes it.
-        purpose: what it is for.
-        reference: what the reference should be.
-        factors_at_256: N for pictures of 256 pixels; several make several sets.
-        timesteps: first and last timestep of the conditioning range, of 1000.
-        source: where the settings are from.
-        masked: whether it needs a mask.
-    """
-
-    name: str
-    purpose: str
-    reference: str
-    factors_at_256: tuple[int, ...]
-    timesteps: tuple[int, int]
-    source: str
-    masked: bool = False
-
-    @property
-    def window(self) -> Window:
-        """The conditioning range, for models of any number of timesteps."""
-        return _window(*self.timesteps)
-
-    def factors(self, side: int) -> tuple[float, ...]:
-        """N, as the same share of the picture's side, and at least 1; each once.
-
-        Args:
-            side: the shorter side, in pixels or in latent cells.
-        """
-        return tuple(dict.fromkeys(max(1.0, n * side / SIDE) for n in self.factors_at_256))
-
-    def references(
-        self,
-        image: Tensor,
-        *,
-        factors: Sequence[float] | None = None,
-        window: Window | None = None,
-        mask: Tensor | None = None,
-    ) -> tuple[Reference, ...]:
-        """The image, matched as the recipe says: a reference for each N.
-
-        Args:
-            image: (B, C, H, W) in [-1, 1], or a latent; N is a share of its shorter side.
-            factors: N in place of the recipe's.
-            window: in place of the recipe's.
-            mask: where to match, 1 = fully, broadcastable to (B, 1, H, W).
-
-        Raises:
-            InputError: the recipe needs a mask and there is none, or a value cannot be used.
-        """
-        if self.masked and mask is None:
-            raise InputError(
-                f"The recipe {self.name!r} needs a mask that is 1 where the picture is kept and 0 "
-                "where it is to be made anew; give one."
-            )
-        factors = factors if factors is not None else self.factors(min(image.shape[-2:]))
-        return tuple(Reference(image, n, window=window or self.window, mask=mask) for n in factors)
-
-
-TRANSLATE = Recipe(
-    "translate",
-    "a picture of an unseen domain becomes one of the model's (cat to dog, portrait to face)",
-    "a picture of another domain with the layout of the model's own pictures",
-    (32,),
-    (1000, 200),
-    "figure 1 (b); N and range of the authors' example (down_N 32, range_t 20 of 100 steps)",
-)
-PAINT_TO_IMAGE = Recipe(
-    "paint-to-image",
-    "a painting, a clip art or a child's drawing becomes a picture of the model's domain",
-    "a picture with unnatural texture and edges, whose colours are where they should be",
-    (64,),
-    (1000, 200),
-    "figure 1 (c); range as for translate",
-)
-EDIT_SCRIBBLE = Recipe(
-    "edit-scribble",
-    "strokes painted on a picture become part of it, and the rest stays as it is",
-    "a picture of the model's own domain, with the strokes on it",
-    (8,),
-    (1000, 200),
-    "figure 1 (d)",
-)
-VARY_FACTOR = Recipe(
-    "vary-factor",
-    "pictures ever less like the reference: from a near copy to its colours alone",
-    "any picture",
-    (4, 8, 16, 32, 64),
-    (1000, 0),
-    "figure 1 (a)",
-)
-INPAINT = Recipe(
-    "inpaint",
-    "a hole in a picture is filled, and the picture around it stays",
-    "the picture, with a mask that is white where it is kept",
-    (1,),
-    (1000, 0),
-    "eq. 8 with N = 1 under a mask; not one of the paper's applications",
-    masked=True,
-)
-
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (TRANSLATE, PAINT_TO_IMAGE, EDIT_SCRIBBLE, VARY_FACTOR, INPAINT)
-}
-
-
-def find_recipe(name: str) -> Recipe:
-    """The recipe of this name.
-
-    Raises:
-        InputError: there is none.
-    """
-    if name not in RECIPES:
-        raise InputError(f"There is no recipe {name!r}; use one of {', '.join(RECIPES)}.")
-    return RECIPES[name]
 
 
 def apply_recipe(
@@ -159,9 +45,12 @@ def apply_recipe(
     factor: float | None = None,
     window: Window | None = None,
     mask: Tensor | None = None,
+    method: MethodName | None = None,
+    classifier: ADMClassifier | None = None,
+    label: int | None = None,
     **settings: Any,
 ) -> Tensor:
-    """Sample as a recipe says (arXiv 2108.02938, Algorithm 1).
+    """Sample as a recipe says.
 
     Args:
         recipe: one of :data:`RECIPES`, or its name.
@@ -171,14 +60,17 @@ def apply_recipe(
         factor: N, in place of the recipe's share of the side.
         window: in place of the recipe's range.
         mask: where the image is matched, 1 = fully, broadcastable to (B, 1, H, W).
+        method: another of those that the recipe has.
+        classifier: of noisy pictures, where the recipe uses one; by default the embedded one.
+        label: the class, where the recipe is led to one.
         settings: the other settings of :func:`ilvr_latent.sample`.
 
     Returns:
         (B * len(seeds), C, H, W) fp32, about [-1, 1], all pictures of the first image first.
 
     Raises:
-        InputError: the recipe is unknown, has several N or needs a mask, there is no seed, or a
-            setting cannot be used.
+        InputError: the recipe is unknown, has several N, needs a mask or a label, has not this
+            method, there is no seed, or a setting cannot be used.
     """
     if isinstance(recipe, str):
         recipe = find_recipe(recipe)
@@ -197,7 +89,53 @@ def apply_recipe(
             "or sample them all with vary_factor."
         )
     each = list(seeds) * len(image)
-    return sample(model, references, shape=(len(each), *image.shape[1:]), seed=each, **settings)
+    shape = (len(each), *image.shape[1:])
+    chosen = _method(recipe, method)
+    if chosen == Method() and not recipe.classifier_scale:
+        return sample(model, references, shape=shape, seed=each, **settings)
+    guide = _guide(recipe, chosen, references[0], classifier, label, model)
+    schedule = Schedule(
+        model.config.noise_schedule,
+        model.config.diffusion_steps,
+        settings.setdefault("steps", defaults.STEPS),
+    )
+    pictures = references[0].image.repeat(len(each) // len(references[0].image), 1, 1, 1)
+    settings.setdefault("start", chosen.start(pictures, len(schedule)))
+    noise = settings.pop("noise", None) or SeededNoise(each, model.device)
+    return sample_with(model, guide, shape=shape, noise=noise, **settings)
+
+
+def _method(recipe: Recipe, name: MethodName | None) -> Method:
+    found = {method.name: method for method in recipe.methods}
+    if name is None:
+        return recipe.method
+    if name not in found:
+        raise InputError(
+            f"The recipe {recipe.name!r} has no method {name!r}; use one of {', '.join(found)}."
+        )
+    return found[name]
+
+
+def _guide(
+    recipe: Recipe,
+    method: Method,
+    reference: Reference,
+    classifier: ADMClassifier | None,
+    label: int | None,
+    model: Denoiser,
+) -> Guide:
+    """The method, with the classifier as its features or beside it."""
+    if classifier is None and (recipe.classifier_scale or method.asks_for_features):
+        classifier = load_embedded_classifier(device=model.device)
+    features = classifier.features if classifier is not None else None
+    followed = method.guide(reference, features=features)
+    if not recipe.classifier_scale:
+        return followed
+    if label is None or classifier is None:
+        raise InputError(
+            f"The recipe {recipe.name!r} leads to a class; give its number with label=."
+        )
+    return Guides(ClassifierGuidance(classifier, label, scale=recipe.classifier_scale), followed)
 
 
 def vary_factor(
@@ -251,15 +189,16 @@ def vary_range(
     n = factor if factor is not None else max(1.0, min(image.shape[-2:]) / 16)
     return {
         (hi, lo): apply_recipe(
-            VARY_FACTOR, model, image, seeds, factor=n, window=_window(hi, lo), **settings
+            VARY_FACTOR,
+            model,
+            image,
+            seeds,
+            factor=n,
+            window=window_of_thousand(hi, lo),
+            **settings,
         )
         for hi, lo in ranges
     }
-
-
-def _window(hi: int, lo: int) -> Window:
-    """A range of 1000 timesteps, for a model of any number of them."""
-    return Window(1 - hi / T, 1 - lo / T)
 
 
 def _for_each_seed(x: Tensor, seeds: int) -> Tensor:

@@ -23,7 +23,9 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..ilvr_latent.diffusion.guide import Denoise, Guide, GuideRun, Guides, Run
+from ..ilvr_latent.phrases import Phrase
 from .differentiable import differentiable
+from .hints import hints
 from .levels import HostSchedule, HostStep
 from .nested import OnFirstPart
 from .readout import show
@@ -46,11 +48,17 @@ class Attached:
 
     def begin(self, run: Run) -> GuideRun | None:
         """Begin the guide; see :class:`.diffusion.Guide`."""
+        found = hints(run, self.guide) if isinstance(run, HostRun) else []
 
-        return self.guide.begin(dataclasses.replace(run, tell=self.tell))
+        def tell(text: str) -> None:
+            for hint in found:
+                text = Phrase("{said} {hint}", said=text, hint=hint)
+            self.tell(text)
+
+        return self.guide.begin(dataclasses.replace(run, tell=tell))
 
     def tell(self, text: str) -> None:
-        """Show a line of text at the node."""
+        """Show a line of text at the node, and write it to the log."""
         logger.info("%s: %s", type(self.guide).__name__, text)
         show(self.node_id, text)
 
@@ -141,7 +149,7 @@ class _GuidedSampling:
         function = getattr(sampler, "sampler_function", None)
         if bool((sigmas.diff() > 0).any()) or len(sigmas) < 2:
             for one in self.attached:
-                one.tell("Does nothing: these SIGMAS do not lead from noise to a picture.")
+                one.tell(Phrase("Does nothing: these SIGMAS do not lead from noise to a picture."))
             return executor(guider, *rest, **kwargs)
         run = host_run(guider, sampler, sigmas, extra_args, noise, latent_image, denoise_mask)
         guidance: GuideRun = OfEachSize(self.guide, run)

@@ -12,17 +12,22 @@ from ..ilvr_latent.embedded import REFERENCES
 
 logger = logging.getLogger(__name__)
 
-FOLDER = "ilvr"
+# Templates name them as they lie in input/ itself: newer front ends take a picture in a folder for
+# missing. Workflows of older versions name them in the folder.
+FOLDER, PREFIX = "ilvr", "ilvr_"
 
 
 def install_examples() -> None:
-    """Copy the shipped references to ``input/ilvr``; what is there already stays as it is."""
-    target = Path(folder_paths.get_input_directory()) / FOLDER
+    """Copy the shipped references to ``input/``; what is there already stays as it is."""
+    target = Path(folder_paths.get_input_directory())
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        (target / FOLDER).mkdir(parents=True, exist_ok=True)
         for picture in REFERENCES.glob("*.png"):
-            if not (target / picture.name).exists():
-                shutil.copyfile(picture, target / picture.name)
+            for copy in (target / f"{PREFIX}{picture.name}", target / FOLDER / picture.name):
+                if not copy.exists():
+                    partial = copy.with_suffix(".partial")
+                    shutil.copyfile(picture, partial)
+                    partial.replace(copy)
     except OSError as error:
         logger.warning(
             "The example pictures of ILVR could not be copied to '%s' (%s).", target, error

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..ilvr_latent import InputError
+from ..ilvr_latent.guides.frames import with_frames
 from ..ilvr_latent.pictures.images import Fit
 
 # Of Stable Diffusion's VAEs, and most since.
@@ -46,22 +47,17 @@ def fit_latent(
         pictures: which picture of its batch each row of the run is; by default the rows in order.
 
     Returns:
-        ``shape``, fp32. One frame serves all frames.
+        ``shape``, fp32. One frame serves all frames; a clip of another length is stretched over
+        the time.
 
     Raises:
-        InputError: the channels or the numbers of frames differ.
+        InputError: the channels differ.
     """
     check_channels(latent.shape[1], shape[1])
     if latent.ndim == 4 and len(shape) == 5:
         latent = latent.unsqueeze(2)
     if latent.ndim == 5:
-        wanted = shape[2] if len(shape) == 5 else 1
-        if latent.shape[2] not in (1, wanted):
-            raise InputError(
-                f"The reference has {latent.shape[2]} frames and the sampled latent {wanted}; "
-                "use one frame, or as many."
-            )
-        latent = latent.expand(-1, -1, wanted, -1, -1) if len(shape) == 5 else latent[:, :, 0]
+        latent = with_frames(latent.float(), shape[2]) if len(shape) == 5 else latent[:, :, 0]
     fitted = resized(latent, *shape[-2:])
     if pictures is None:
         return to_batch(fitted, shape[0])
@@ -167,20 +163,3 @@ def whitened(image: Tensor, transparency: Tensor) -> Tensor:
     masks = resized(transparency.reshape(-1, *transparency.shape[-2:]), *image.shape[1:3])
     white = to_batch(masks.clamp(0, 1), image.shape[0]).to(image)[..., None]
     return on_white(image) * (1 - white) + white
-
-
-def check_picture(image: Tensor) -> None:
-    """Refuse what is no picture.
-
-    Raises:
-        InputError: it has no pixels, or some that are not finite.
-    """
-    if image.numel() == 0:
-        raise InputError(
-            f"The picture has no pixels (its shape is {tuple(image.shape)}); plug in another."
-        )
-    if not bool(image.isfinite().all()):
-        raise InputError(
-            "The picture holds NaN or infinite values; check the node that made it, such as a VAE "
-            "in half precision."
-        )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
-logger = logging.getLogger(__name__)
+from ..ilvr_latent.phrases import Phrase
+
+# web/phrases.js listens to it.
+EVENT = "ilvr.phrase"
 
 
 def show(node_id: str | None, text: str) -> None:
@@ -13,10 +15,14 @@ def show(node_id: str | None, text: str) -> None:
 
     Args:
         node_id: of the node in the graph; ``None`` where it is not known.
-        text: one line, which takes the place of what the node showed before.
+        text: one line, which takes the place of what the node showed before; of a phrase, the
+            page is told first what it was made of, and shows it in its language.
     """
     # Not imported: outside the server (a test, a script) there is nobody to tell.
     server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
     send = getattr(server, "send_progress_text", None)
-    if send is not None and node_id is not None:
-        send(text, node_id)
+    if server is None or send is None or node_id is None:
+        return
+    if isinstance(text, Phrase):
+        server.send_sync(EVENT, {"text": str(text), **text.parts()})
+    send(text, node_id)

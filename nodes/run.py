@@ -34,12 +34,14 @@ class HostRun(Run):
         model: the host's ``BaseModel``.
         rows: which picture of its batch each row is.
         part: of a latent of several parts, the one that a guide is shown.
+        sampler: the host's ``Sampler``.
         post_cfg: what looks at each prediction before the sampler does; the sampler may add to it.
     """
 
     model: Any = None
     rows: Rows | None = None
     part: FirstPart | None = None
+    sampler: Any = None
     post_cfg: Sequence[PostCFG] = ()
 
     def picture(self, image: Tensor) -> Tensor:
@@ -94,6 +96,7 @@ def host_run(
         model=model,
         rows=rows,
         part=part,
+        sampler=sampler,
         post_cfg=extra_args.get("model_options", {}).get(POST_CFG, ()),
     )
 

@@ -21,7 +21,9 @@ def schema(*, search_aliases: list[str], **fields: Any) -> io.Schema:
 
 
 def advanced(given: Any) -> Any:
-    """An input that newcomers do not need: folded away where the host can."""
+    """An input that newcomers do not need: folded away, by web/widgets.js on older hosts."""
     if hasattr(given, "advanced"):
         given.advanced = True
+    else:
+        given.extra_dict = {**(given.extra_dict or {}), "advanced": True}
     return given

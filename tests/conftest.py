@@ -179,7 +179,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., P
         path = folder / ("-".join(f"{k}{v}" for k, v in changes.items()) + "tiny.safetensors")
         if not path.exists():
             torch.manual_seed(0)
-            model = ADM(ADMUNet(adm=dataclasses.asdict(config)), config).eval()
+            model = ADM(ADMUNet(config), config).eval()
             save_adm(model, path, dtype=torch.float32)
         return path
 

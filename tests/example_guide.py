@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +19,15 @@ def example_guide(core: ModuleType | None = None) -> Any:
     code = text.split("```python\n", 1)[1].split("```", 1)[0]
     if core is not None:
         code = code.replace("from ilvr_latent import", f"from {core.__name__} import")
-    namespace: dict[str, Any] = {}
-    exec(compile(code, "CONTRIBUTING.md", "exec"), namespace)
-    return namespace["MeanColour"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mean_colour.py"
+        path.write_text(code)
+        return _imported(path).MeanColour
+
+
+def _imported(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

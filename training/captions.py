@@ -17,13 +17,15 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Generator, Tensor
 from transformers import CLIPTokenizer
 
-from training.data import NAMES, SKIN_TONES, Picture, canonical, fetch_package
+from training.data import NAMES, SKIN_TONES, Picture, canonical, fetch_package, select
 
 KEYWORDS = ("emojilib", "4.0.3")
 VOCABULARY = 3072
 MAX_LENGTH = 16
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 SOLID = "3d"
+# Of designs (training/styles.py), and what stands before a name.
+STYLE_WORDS = {SOLID, "flat", "noto", "twemoji", "a", "an"}
 
 
 def words(text: str) -> str:
@@ -53,6 +55,13 @@ def captions(pictures: list[Picture], folder: Path) -> list[tuple[str, ...]]:
         parts = [part for part in picture.path.stem.split("-") if part not in SKIN_TONES]
         found.append(known.get(canonical("-".join(parts)), ()))
     return found
+
+
+def all_words(cache: Path) -> list[str]:
+    """What the captions of all pictures are made of, in order."""
+    npm = cache / "npm"
+    parts = [part for caption in captions(select(npm), npm) for part in caption]
+    return sorted({word for part in parts for word in part.split()} | STYLE_WORDS)
 
 
 def draw_caption(caption: tuple[str, ...], generator: Generator) -> str:

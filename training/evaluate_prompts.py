@@ -3,8 +3,8 @@
     python -m training.evaluate_prompts [--model DIR] [--cache DIR]
 
 A sample is recognised where one of the five training pictures nearest to it, by the shipped feature
-network, is named or tagged with the word that the prompt is about. The list was fixed before the
-model was measured.
+network, is named or tagged with the word that the prompt is about. The list was written after the
+shipped model was trained, when sixteen of its samples had been seen.
 """
 
 from __future__ import annotations

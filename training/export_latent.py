@@ -18,7 +18,8 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer
 
-from training import data
+from ilvr_latent.shipped import LATENT_WORDS
+from training import captions, data
 from training.latents import scaling_factor, trained_autoencoder
 from training.loop import averaged_weights
 from training.train_latent import build, process
@@ -87,6 +88,7 @@ def main() -> None:
         change_setting(folder / "vae" / "config.json", "block_out_channels", None)
         shutil.rmtree(options.output, ignore_errors=True)
         folder.replace(options.output)
+    LATENT_WORDS.write_text("".join(f"{word}\n" for word in captions.all_words(options.cache)))
     size = sum(file.stat().st_size for file in options.output.rglob("*") if file.is_file())
     seen = averaged_weights("latent", options.cache)[1]
     print(f"{options.output}: {size / 1e6:.1f} MB, {seen} pictures")

@@ -8,7 +8,6 @@ lost).
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import torch
@@ -50,9 +49,9 @@ SAMPLE_STEPS = "50"
 def build() -> ADM:
     """A fresh network whose residual branches and output start at zero, as in guided-diffusion."""
     torch.manual_seed(0)
-    model = ADM(ADMUNet(adm=dataclasses.asdict(CONFIG)), CONFIG)
+    model = ADM(ADMUNet(CONFIG), CONFIG)
     for name, parameter in model.named_parameters():
-        if any(part in name for part in (".conv2.", ".to_out.", ".conv_out.")):
+        if any(part in name for part in (".out_layers.3.", ".proj_out.", ".out.2.")):
             torch.nn.init.zeros_(parameter)
     # torch types Module.to without its memory_format.
     return model.to(memory_format=torch.channels_last)  # type: ignore

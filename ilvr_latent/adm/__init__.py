@@ -7,8 +7,7 @@ arXiv 2105.05233.
 - ``detect.py``  what keys and shapes tell about it
 - ``known.py``   the published checkpoints, known by their shapes
 - ``flags.py``   what the user says: guided-diffusion's flags, held against the file
-- ``keys.py``    guided-diffusion's parameter names against those of diffusers
-- ``unet.py``    the network: diffusers' ``UNet2DModel`` and what its constructor cannot say
+- ``layers.py``, ``unet.py``: the network, its modules named as in guided-diffusion
 - ``weights.py`` weights on disk, read without ever running code from the file
 - ``cache.py``   pickled checkpoints kept as safetensors
 - ``load.py``    a file on disk to a network and back

@@ -1,13 +1,12 @@
 """guided-diffusion's classifier of noisy pictures (arXiv 2105.05233, section 4).
 
-The way down of the ADM network, its middle, and a pool. Modules are named as guided-diffusion names
-its parameters, so that a checkpoint loads as it is.
+The way down of the ADM network, its middle, and a pool.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -16,9 +15,19 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import InputError, check_choice
+from .layers import (
+    GROUPS,
+    Attention,
+    Downsample,
+    ResidualBlock,
+    Stem,
+    in_turn,
+    norm,
+    sinusoids,
+    time_embedding,
+)
 
 Pool = Literal["attention", "adaptive", "spatial", "spatial_v2"]
-GROUPS = 32
 HIDDEN = 2048
 
 
@@ -38,6 +47,8 @@ class ClassifierConfig:
         resblock_updown: residual blocks change the resolution, and not a convolution.
         num_classes: how many logits there are.
         in_channels: of a picture.
+        noise_schedule: of the noise that it was trained on; ``None``: nobody knows.
+        diffusion_steps: T of that schedule.
 
     Raises:
         InputError: one of them can't be.
@@ -54,6 +65,8 @@ class ClassifierConfig:
     resblock_updown: bool = True
     num_classes: int = 1000
     in_channels: int = 3
+    noise_schedule: str | None = None
+    diffusion_steps: int = 1000
 
     def __post_init__(self) -> None:
         check_choice("pool", self.pool, get_args(Pool))
@@ -78,88 +91,6 @@ class ClassifierConfig:
     def channels(self) -> tuple[int, ...]:
         """Of each level."""
         return tuple(int(mult * self.width) for mult in self.channel_mult)
-
-
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(GROUPS, channels)
-
-
-class ResidualBlock(nn.Module):
-    """Two convolutions and the timestep; ``down`` halves the resolution."""
-
-    def __init__(
-        self, channels: int, out: int, embedding: int, *, scale_shift: bool, down: bool = False
-    ) -> None:
-        super().__init__()
-        self._scale_shift, self._down = scale_shift, down
-        self.in_layers = nn.Sequential(
-            _norm(channels), nn.SiLU(), nn.Conv2d(channels, out, 3, padding=1)
-        )
-        wide = 2 * out if scale_shift else out
-        self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(embedding, wide))
-        last = nn.Conv2d(out, out, 3, padding=1)
-        self.out_layers = nn.Sequential(_norm(out), nn.SiLU(), nn.Identity(), last)
-        same = channels == out
-        self.skip_connection = nn.Identity() if same else nn.Conv2d(channels, out, 1)
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """(B, C, H, W) and (B, E) to (B, C', H, W), or half of H and W."""
-        norm, activation, convolution = self.in_layers
-        h = activation(norm(x))
-        if self._down:
-            h, x = F.avg_pool2d(h, 2), F.avg_pool2d(x, 2)
-        h = convolution(h)
-        of_time = self.emb_layers(embedding)[..., None, None]
-        if self._scale_shift:
-            scale, shift = of_time.chunk(2, dim=1)
-            h = self.out_layers[0](h) * (1 + scale) + shift
-            h = self.out_layers[1:](h)
-        else:
-            h = self.out_layers(h + of_time)
-        total: Tensor = self.skip_connection(x) + h
-        return total
-
-
-class Attention(nn.Module):
-    """Self-attention over places, with a skip connection; heads outermost in q, k, v."""
-
-    def __init__(self, channels: int, head_channels: int) -> None:
-        super().__init__()
-        self._heads = channels // head_channels
-        self.norm = _norm(channels)
-        self.qkv = nn.Conv1d(channels, 3 * channels, 1)
-        self.proj_out = nn.Conv1d(channels, channels, 1)
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
-        flat = x.flatten(2)
-        q, k, v = rearrange(
-            self.qkv(self.norm(flat)), "b (h three c) n -> three b h n c", three=3, h=self._heads
-        )
-        h = F.scaled_dot_product_attention(q, k, v)
-        out: Tensor = flat + self.proj_out(rearrange(h, "b h n c -> b (h c) n"))
-        return out.view_as(x)
-
-
-class Downsample(nn.Module):
-    """A convolution of stride 2."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """(B, C, H, W) to half of H and W."""
-        half: Tensor = self.op(x)
-        return half
-
-
-class Stem(nn.Conv2d):
-    """The first convolution, which has no use for the timestep."""
-
-    def forward(self, x: Tensor, embedding: Tensor | None = None) -> Tensor:
-        """(B, C, H, W) to (B, C', H, W)."""
-        return super().forward(x)
 
 
 class AttentionPool(nn.Module):
@@ -196,38 +127,36 @@ class ADMClassifier(nn.Module):
         super().__init__()
         self.config = config
         embedding = 4 * config.width
-        self.time_embed = nn.Sequential(
-            nn.Linear(config.width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
-        )
+        self.time_embed = time_embedding(config.width)
         self.input_blocks = self._way_down(embedding)
         last, head = config.channels[-1], config.num_head_channels
-        block = {"scale_shift": config.use_scale_shift_norm}
+        block = partial(ResidualBlock, scale_shift=config.use_scale_shift_norm)
         self.middle_block = nn.ModuleList(
             [
-                ResidualBlock(last, last, embedding, **block),
-                Attention(last, head),
-                ResidualBlock(last, last, embedding, **block),
+                block(last, last, embedding),
+                Attention(last, last // head),
+                block(last, last, embedding),
             ]
         )
         self.out = self._pool()
 
     def _way_down(self, embedding: int) -> nn.ModuleList:
         config, channels = self.config, self.config.channels[0]
-        block = {"scale_shift": config.use_scale_shift_norm}
+        block = partial(ResidualBlock, scale_shift=config.use_scale_shift_norm)
         blocks = [nn.ModuleList([Stem(config.in_channels, channels, 3, padding=1)])]
         self._widths = [channels]
         for level, out in enumerate(config.channels):
             for _ in range(config.depth):
-                layers: list[nn.Module] = [ResidualBlock(channels, out, embedding, **block)]
+                layers: list[nn.Module] = [block(channels, out, embedding)]
                 channels = out
                 if 2**level in config.attention_downsampling:
-                    layers.append(Attention(channels, config.num_head_channels))
+                    layers.append(Attention(channels, channels // config.num_head_channels))
                 blocks.append(nn.ModuleList(layers))
                 self._widths.append(channels)
             if level < len(config.channels) - 1:
                 halving: nn.Module = Downsample(channels)
                 if config.resblock_updown:
-                    halving = ResidualBlock(channels, channels, embedding, down=True, **block)
+                    halving = block(channels, channels, embedding, resampling="down")
                 blocks.append(nn.ModuleList([halving]))
                 self._widths.append(channels)
         self._widths.append(channels)
@@ -238,17 +167,17 @@ class ADMClassifier(nn.Module):
         if config.pool == "attention":
             side = config.image_size // 2 ** (len(config.channels) - 1)
             pool = AttentionPool(side, last, config.num_head_channels, config.num_classes)
-            return nn.Sequential(_norm(last), nn.SiLU(), pool)
+            return nn.Sequential(norm(last), nn.SiLU(), pool)
         if config.pool == "adaptive":
             average, out = nn.AdaptiveAvgPool2d(1), nn.Conv2d(last, config.num_classes, 1)
-            return nn.Sequential(_norm(last), nn.SiLU(), average, out, nn.Flatten())
+            return nn.Sequential(norm(last), nn.SiLU(), average, out, nn.Flatten())
         first, out_layer = (
             nn.Linear(sum(self._widths), HIDDEN),
             nn.Linear(HIDDEN, config.num_classes),
         )
         if config.pool == "spatial":
             return nn.Sequential(first, nn.ReLU(), out_layer)
-        return nn.Sequential(first, _norm(HIDDEN), nn.SiLU(), out_layer)
+        return nn.Sequential(first, norm(HIDDEN), nn.SiLU(), out_layer)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Logits.
@@ -263,27 +192,38 @@ class ADMClassifier(nn.Module):
         Raises:
             InputError: pictures of another size or number of channels.
         """
+        h, means = self._maps(x, t)
+        spatial = self.config.pool.startswith("spatial")
+        logits: Tensor = self.out(torch.cat(means, dim=-1) if spatial else h)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    def features(self, x: Tensor, t: Tensor) -> Tensor:
+        """What it sees before its head, as EGSDE and SDDM ask of a domain classifier.
+
+        Args:
+            x: as :meth:`forward`.
+            t: likewise.
+
+        Returns:
+            (B, C', h, w), h and w the sides of the last level.
+
+        Raises:
+            InputError: pictures of another size or number of channels.
+        """
+        return self._maps(x, t)[0]
+
+    def _maps(self, x: Tensor, t: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The last maps, and the means of those of every block."""
         side, channels = self.config.image_size, self.config.in_channels
-        if tuple(x.shape[1:]) != (channels, side, side) and self.config.pool == "attention":
+        if tuple(x.shape[1:]) != (channels, side, side):
             raise InputError(
                 f"The classifier is for pictures of {channels}x{side}x{side}, not of "
                 f"{'x'.join(map(str, x.shape[1:]))}; sample at that size."
             )
         weight = self.middle_block[1].get_parameter("proj_out.weight")
-        embedding = self.time_embed(_sinusoids(t, self.config.width).to(weight))
+        embedding = self.time_embed(sinusoids(t, self.config.width).to(weight))
         h, means = x.to(weight), []
         for layers in (*self.input_blocks, self.middle_block):
-            for layer in layers:
-                h = layer(h, embedding)
+            h = in_turn(layers, h, embedding)
             means.append(h.mean(dim=(2, 3)))
-        spatial = self.config.pool.startswith("spatial")
-        logits: Tensor = self.out(torch.cat(means, dim=-1) if spatial else h)
-        return logits if logits.dtype == torch.float64 else logits.float()
-
-
-def _sinusoids(t: Tensor, width: int) -> Tensor:
-    """The timestep as guided-diffusion embeds it: cosines first, (B, width)."""
-    half = width // 2
-    rates = torch.exp(-math.log(10000) / half * torch.arange(half, device=t.device))
-    angles = t.float()[:, None] * rates
-    return torch.cat([angles.cos(), angles.sin()], dim=-1)
+        return h, means

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from . import cache, flags
 from .config import ADMConfig
 from .detect import Detected, Shapes, check_size, detect, verify
 from .known import recognise
+from .unet import ADM, ADMUNet
 from .weights import (
     Weights,
     check_file,
@@ -29,9 +30,6 @@ from .weights import (
 from .wrappers import check_weights_of
 
 logger = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from .unet import ADM, ADMUNet
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,6 @@ def load_adm(
     check_file(path)
     with about(path):
         read, config = _read(path, parsed, which)
-        check_finite(read.tensors, path)
         model = _network(read.tensors, config, torch.device(device), dtype)
     # Only now is it certain that the file is worth a copy.
     if read.file_format != "safetensors" and which == "ema":
@@ -113,6 +110,7 @@ def _read(path: Path, parsed: Mapping[str, Any], which: str) -> tuple[Weights, A
     if cached is not None:
         copy = Weights(cached, {}, "safetensors")
         try:
+            check_finite(cached, path)
             return copy, _resolved(copy, parsed)
         except InputError as error:
             # Whether the copy or the flags are wrong, the file itself tells.
@@ -120,6 +118,7 @@ def _read(path: Path, parsed: Mapping[str, Any], which: str) -> tuple[Weights, A
     weights = read_weights(path, which)
     if weights.taken is not None:
         logger.warning("%s: took the weights under %s.", path.name, weights.taken)
+    check_finite(weights.tensors, path)
     return weights, _resolved(weights, parsed)
 
 
@@ -179,8 +178,7 @@ def save_adm(
     """Write a network under guided-diffusion's names; :func:`load_adm` needs no flags for it.
 
     Args:
-        model: a network, or a state dict under guided-diffusion's names or those of
-            :class:`ADMUNet`.
+        model: a network, or a state dict under guided-diffusion's names.
         path: a safetensors file to write; replaced whole or not at all.
         config: what the network is; with a state dict only.
         dtype: precision on disk.
@@ -188,19 +186,13 @@ def save_adm(
     Raises:
         InputError: the state dict does not fit the configuration, or the file cannot be written.
     """
-    from .keys import to_guided
-    from .unet import ADM
-
     if isinstance(model, ADM):
-        tensors, config = to_guided(model.unet.state_dict(), model.config), model.config
+        tensors, config = model.unet.state_dict(), model.config
     elif config is None:
         raise InputError("A state dict alone does not tell its heads: give config= with it.")
-    elif "conv_in.weight" in model:
-        verify(_shapes(model), _shapes(_blueprint(config).state_dict()))
-        tensors = to_guided(dict(model), config)
     else:
         tensors = dict(model)
-    verify(_shapes(tensors), _guided_shapes(config))
+    verify(_shapes(tensors), _shapes_of(config))
     path = expanded(path)
     try:
         converted = {name: tensor.to(dtype) for name, tensor in tensors.items()}
@@ -219,10 +211,10 @@ def _examine(weights: Weights, parsed: Mapping[str, Any]) -> tuple[Detected, ADM
     if config is not None:
         flags.agree(config, parsed)
         check_size(config, shapes)
-        verify(shapes, _guided_shapes(config))
+        verify(shapes, _shapes_of(config))
         return Detected.of(config), config
     detected = detect(shapes, super_resolution=parsed.get("super_resolution"))
-    verify(shapes, _guided_shapes(detected.placeholder()))
+    verify(shapes, _shapes_of(detected.placeholder()))
     return detected, None
 
 
@@ -232,31 +224,23 @@ def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:
 
 def _blueprint(config: ADMConfig) -> ADMUNet:
     """The network without memory for its weights."""
-    from .unet import ADMUNet
-
     with torch.device("meta"):
-        unet: ADMUNet = ADMUNet(adm=dataclasses.asdict(config))
-    return unet
+        return ADMUNet(config)
 
 
-def _guided_shapes(config: ADMConfig) -> Shapes:
-    from .keys import to_guided
-
-    return _shapes(to_guided(_blueprint(config).state_dict(), config))
+def _shapes_of(config: ADMConfig) -> Shapes:
+    return _shapes(_blueprint(config).state_dict())
 
 
 def _network(
     tensors: dict[str, Tensor], config: ADMConfig, device: torch.device, dtype: torch.dtype
 ) -> ADM:
-    from .keys import to_diffusers
-    from .unet import ADM
-
     def placed(tensor: Tensor) -> Tensor:
         # One copy for all: it also lets go of the mapped file, which may be replaced later.
         layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
         return tensor.to(device, dtype, copy=True, memory_format=layout)
 
     unet = _blueprint(config)
-    state_dict = {name: placed(tensor) for name, tensor in to_diffusers(tensors, config).items()}
+    state_dict = {name: placed(tensor) for name, tensor in tensors.items()}
     unet.load_state_dict(state_dict, assign=True)
     return ADM(unet, config).eval().requires_grad_(False)

@@ -1,76 +1,141 @@
-"""The ADM network: diffusers' ``UNet2DModel`` with what its constructor cannot say."""
+"""The ADM network (guided-diffusion's ``UNetModel``, arXiv 2105.05233)."""
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
-
 import torch
 import torch.nn.functional as F
-from diffusers import UNet2DModel
-from diffusers.configuration_utils import register_to_config
-from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 
 from ..errors import InputError
 from .config import ADMConfig
-from .keys import attentions
+from .layers import (
+    Attention,
+    Downsample,
+    Resampling,
+    ResidualBlock,
+    Stem,
+    Upsample,
+    in_turn,
+    norm,
+    sinusoids,
+    time_embedding,
+)
 
 
-class ADMUNet(UNet2DModel):
-    """``UNet2DModel`` laid out as guided-diffusion's ``UNetModel``.
-
-    Three things are set after construction, for which diffusers has no argument: the number of
-    heads of each attention layer (several widths may share one number, and the way up may have
-    its own), a time embedding that is wider or narrower than the first level, and the norm of
-    the middle attention. Everything follows from one :class:`ADMConfig`, which is stored in the
-    diffusers config, so ``save_pretrained`` and ``from_pretrained`` keep it.
+class ADMUNet(nn.Module):
+    """The network itself; its modules carry guided-diffusion's names.
 
     Args:
-        adm: the fields of an :class:`ADMConfig`, as a plain dict.
+        config: what it is.
     """
 
-    @register_to_config
-    def __init__(self, adm: dict[str, Any]) -> None:
-        config = ADMConfig.from_dict(adm)
-        kind = "resnet" if config.resblock_updown else "conv"
-        plain_down = "ResnetDownsampleBlock2D" if config.resblock_updown else "DownBlock2D"
-        plain_up = "ResnetUpsampleBlock2D" if config.resblock_updown else "UpBlock2D"
-        attend = [level in config.attention_levels for level in range(len(config.channel_mult))]
-        super().__init__(
-            sample_size=config.image_size // config.patch,
-            in_channels=config.in_channels,
-            out_channels=config.out_channels,
-            time_embedding_dim=4 * config.num_channels,
-            down_block_types=tuple("AttnDownBlock2D" if a else plain_down for a in attend),
-            up_block_types=tuple("AttnUpBlock2D" if a else plain_up for a in reversed(attend)),
-            block_out_channels=config.block_out_channels,
-            layers_per_block=config.num_res_blocks,
-            downsample_type=kind,
-            upsample_type=kind,
-            attention_head_dim=None,
-            norm_num_groups=32,
-            attn_norm_num_groups=32,
-            resnet_time_scale_shift="scale_shift" if config.use_scale_shift_norm else "default",
-            num_class_embeds=config.num_classes,
+    def __init__(self, config: ADMConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, widths = config.num_channels, config.block_out_channels
+        self.time_embed = time_embedding(width)
+        if config.num_classes is not None:
+            self.label_emb = nn.Embedding(config.num_classes, 4 * width)
+        self.input_blocks, skipped = self._way_down()
+        self.middle_block = nn.ModuleList(
+            [
+                self._residual(widths[-1], widths[-1]),
+                Attention(
+                    widths[-1],
+                    config.heads(widths[-1]),
+                    new_order=config.use_new_attention_order,
+                ),
+                self._residual(widths[-1], widths[-1]),
+            ]
         )
-        if config.block_out_channels[0] != config.num_channels:
-            width = config.num_channels
-            self.time_proj = Timesteps(width, flip_sin_to_cos=True, downscale_freq_shift=0)
-            self.time_embedding = TimestepEmbedding(width, 4 * width)
-        for _, name, heads in attentions(config):
-            layer = self.get_submodule(name)
-            layer.heads = heads
-            layer.scale = (layer.inner_dim // heads) ** -0.5
+        self.output_blocks = self._way_up(skipped)
+        last = nn.Conv2d(widths[0], config.out_channels, 3, padding=1)
+        self.out = nn.Sequential(norm(widths[0]), nn.SiLU(), last)
 
-    @classmethod
-    def extract_init_dict(
-        cls, config_dict: dict[str, Any], **kwargs: Any
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """Keep our own argument only: the parent's follow from it and would each be warned of."""
-        own = inspect.signature(cls.__init__).parameters
-        kept = {k: v for k, v in config_dict.items() if k in own or k.startswith("_")}
-        return super().extract_init_dict(kept, **kwargs)  # type: ignore[no-any-return]
+    def _residual(
+        self, channels: int, out: int, resampling: Resampling | None = None
+    ) -> ResidualBlock:
+        return ResidualBlock(
+            channels,
+            out,
+            4 * self.config.num_channels,
+            scale_shift=self.config.use_scale_shift_norm,
+            resampling=resampling,
+        )
+
+    def _attention(self, level: int, *, upsample: bool = False) -> list[nn.Module]:
+        """Where the level has it."""
+        if level not in self.config.attention_levels:
+            return []
+        channels = self.config.block_out_channels[level]
+        heads = self.config.heads(channels, upsample=upsample)
+        return [Attention(channels, heads, new_order=self.config.use_new_attention_order)]
+
+    def _way_down(self) -> tuple[nn.ModuleList, list[int]]:
+        """The blocks, and the channels of what each hands on to the way up."""
+        config, widths = self.config, self.config.block_out_channels
+        channels = widths[0]
+        blocks = [nn.ModuleList([Stem(config.in_channels, channels, 3, padding=1)])]
+        skipped = [channels]
+        for level, out in enumerate(widths):
+            for _ in range(config.num_res_blocks):
+                blocks.append(
+                    nn.ModuleList([self._residual(channels, out), *self._attention(level)])
+                )
+                channels = out
+                skipped.append(channels)
+            if level < len(widths) - 1:
+                halving: nn.Module = Downsample(channels)
+                if config.resblock_updown:
+                    halving = self._residual(channels, channels, "down")
+                blocks.append(nn.ModuleList([halving]))
+                skipped.append(channels)
+        return nn.ModuleList(blocks), skipped
+
+    def _way_up(self, skipped: list[int]) -> nn.ModuleList:
+        config, widths = self.config, self.config.block_out_channels
+        channels, blocks = widths[-1], []
+        for level in reversed(range(len(widths))):
+            for place in range(config.num_res_blocks + 1):
+                out = widths[level]
+                layers: list[nn.Module] = [self._residual(channels + skipped.pop(), out)]
+                layers += self._attention(level, upsample=True)
+                channels = out
+                if level > 0 and place == config.num_res_blocks:
+                    layers.append(
+                        self._residual(channels, channels, "up")
+                        if config.resblock_updown
+                        else Upsample(channels)
+                    )
+                blocks.append(nn.ModuleList(layers))
+        return nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """The raw output.
+
+        Args:
+            x: (B, in_channels, H, W), in the precision of the weights.
+            t: timesteps, (B,) or a scalar tensor.
+            y: class labels, int64 (B,), where the network has classes.
+
+        Returns:
+            (B, out_channels, H, W).
+        """
+        of_time = sinusoids(t.expand(len(x)), self.config.num_channels)
+        embedding = self.time_embed(of_time.to(x))
+        if y is not None:
+            embedding = embedding + self.label_emb(y)
+        skipped, h = [], x
+        for layers in self.input_blocks:
+            assert isinstance(layers, nn.ModuleList)
+            h = in_turn(layers, h, embedding)
+            skipped.append(h)
+        h = in_turn(self.middle_block, h, embedding)
+        for layers in self.output_blocks:
+            assert isinstance(layers, nn.ModuleList)
+            h = in_turn(layers, torch.cat([h, skipped.pop()], dim=1), embedding)
+        out: Tensor = self.out(h)
+        return out
 
 
 class ADM(nn.Module):
@@ -89,14 +154,12 @@ class ADM(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        device: torch.device = self.unet.conv_in.weight.device
-        return device
+        return self.unet.get_parameter("out.2.weight").device
 
     @property
     def dtype(self) -> torch.dtype:
         """The precision the network computes in."""
-        dtype: torch.dtype = self.unet.conv_in.weight.dtype
-        return dtype
+        return self.unet.get_parameter("out.2.weight").dtype
 
     def forward(
         self, x: Tensor, t: Tensor, y: Tensor | None = None, *, low_res: Tensor | None = None
@@ -124,7 +187,7 @@ class ADM(nn.Module):
         x = x.to(self.dtype)
         if self.config.patch > 1:
             x = F.pixel_unshuffle(x, self.config.patch)
-        out: Tensor = self.unet(x, t, class_labels=y, return_dict=False)[0]
+        out: Tensor = self.unet(x, t, y)
         if self.config.patch > 1:
             out = F.pixel_shuffle(out, self.config.patch)
         return out.float()

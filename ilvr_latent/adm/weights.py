@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -165,10 +166,13 @@ def _read_pytorch(path: Path, file_format: FileFormat) -> object:
     # Given a path, torch goes by its name where that ends in .safetensors.
     by_path = file_format == "PyTorch" and path.suffix.lower() != ".safetensors"
     try:
-        if by_path:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        with path.open("rb") as file:
-            return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Of what is unusual in the file; what matters of it is an error.
+            warnings.simplefilter("ignore")
+            if by_path:
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            with path.open("rb") as file:
+                return torch.load(file, map_location="cpu", weights_only=True)
     except OSError:
         raise
     # A damaged pickle can fail in any way at all, and none of them is a defect of ours.
@@ -231,11 +235,13 @@ def _check_tensor(name: str, tensor: Tensor, path: Path) -> None:
         InputError: it is.
     """
     plain = tensor.layout is torch.strided and not tensor.is_quantized
-    if not (plain and tensor.device.type == "cpu" and tensor.is_floating_point()):
+    # Numbers of eight bits mean something with their scales only, and know no infinity.
+    number = tensor.is_floating_point() and tensor.element_size() > 1
+    if not (plain and tensor.device.type == "cpu" and number):
         kind = "quantised" if tensor.is_quantized else str(tensor.layout).removeprefix("torch.")
         raise InputError(
             f"'{path}' holds {_in_ascii(name)} as {kind} {tensor.dtype} on {tensor.device}; give "
-            "plain floating-point weights."
+            "plain floating-point weights of 16 bits or more."
         )
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise InputError(

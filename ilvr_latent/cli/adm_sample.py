@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ..adm.config import ADMConfig
     from ..adm.unet import ADM
 
-HELP = "Run the paper authors' ilvr_sample.py command line and get the same numbers."
 EXAMPLE = """ilvr adm-sample --attention_resolutions 16 --class_cond False --diffusion_steps 1000 \\
     --dropout 0.0 --image_size 256 --learn_sigma True --noise_schedule linear --num_channels 128 \\
     --num_head_channels 64 --num_res_blocks 1 --resblock_updown True --use_fp16 False \\

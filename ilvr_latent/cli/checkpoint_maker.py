@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..adm import load_adm
 from ..diffusion.dormand_prince import check_tolerance
-from ..diffusion.guide import Guide
+from ..diffusion.guide import HOOKS, Run, begun
 from ..diffusion.loop import labels_for, sample_with
 from ..diffusion.loops import LOOPS
 from ..diffusion.noise import SeededNoise
@@ -20,23 +20,12 @@ from ..diffusion.samplers import chosen_sampler
 from ..diffusion.schedule import Schedule
 from ..embedded import PIXEL_MODEL
 from ..errors import InputError
-from ..guides.ilvr import ILVR
 from ..pictures.images import to_images
 from .common import Advance, choose_dtype
+from .guiding import Guiding, parse_flags
 from .making import Watch
+from .method_settings import MATCHED, method_of
 from .settings import Settings
-
-
-def parse_flags(pairs: Sequence[str]) -> dict[str, str]:
-    """NAME=VALUE pairs as a dict.
-
-    Raises:
-        InputError: a pair has no '='.
-    """
-    for pair in pairs:
-        if "=" not in pair:
-            raise InputError(f"--flag is {pair!r}; write NAME=VALUE, such as num_heads=4.")
-    return dict(pair.split("=", 1) for pair in pairs)
 
 
 class ADMPictures:
@@ -52,11 +41,18 @@ class ADMPictures:
         self.size = config.image_size, config.image_size
         self.timesteps = config.diffusion_steps
         self.mask: Tensor | None = None
+        embedded = options.checkpoint == "embedded"
+        self._guiding = Guiding(self.size, self._model.device, embedded=embedded)
 
     def calls(self, settings: Settings) -> int:
         """See :class:`.making.PictureMaker`."""
         steps = len(self._schedule(settings))
-        return steps if settings.resampling is None else settings.resampling.calls(steps)
+        start = method_of(settings).start(torch.empty(0), steps)
+        if start is not None:
+            steps -= start.index
+        repeats = 1 if settings.loss is None else settings.recurrence
+        steps = steps if settings.resampling is None else settings.resampling.calls(steps)
+        return repeats * steps
 
     def check(self, references: Tensor, settings: Settings) -> None:
         """See :class:`.making.PictureMaker`."""
@@ -70,8 +66,33 @@ class ADMPictures:
         elif sampler not in LOOPS:
             chosen_sampler(sampler, config, eta=eta, variance=settings.chosen_variance)
         labels_for(config, settings.class_label, 1, self._model.device)
-        settings.reference(references, self.mask).matched_steps(self._schedule(settings))
+        if settings.method in MATCHED:
+            settings.reference(references, self.mask).matched_steps(self._schedule(settings))
+        self._check_guide(references, settings)
         self.calls(settings)
+
+    def _check_guide(self, references: Tensor, settings: Settings) -> None:
+        """Begin a run without taking a step of it."""
+        schedule = self._schedule(settings)
+        sampler, _, noise = settings.reverse(len(schedule))
+        start = method_of(settings).start(references, len(schedule))
+        if start is not None:
+            if sampler in LOOPS:
+                raise InputError(
+                    f"--sampler {sampler} begins with pure noise and the run with the reference; "
+                    "use another sampler, or leave --strength and --method out."
+                )
+            schedule = start.rest(schedule)
+        device = self._model.device
+        references = references.to(device)
+        method = self._guiding.method(settings, references, self.mask, noise)
+        guide = self._guiding.around(settings, method, references, self.mask)
+        missing = ({"repeats"} if sampler in LOOPS else set()) | (
+            {"mean"} if sampler not in ("ddpm", "pc") else set()
+        )
+        seeds = SeededNoise([0] * len(references), device)
+        hooks = frozenset(HOOKS) - missing
+        begun(guide, Run(schedule, tuple(references.shape), device, seeds, hooks))
 
     def _schedule(self, settings: Settings) -> Schedule:
         config = self._model.config
@@ -88,8 +109,13 @@ class ADMPictures:
         """See :class:`.making.PictureMaker`."""
         model, reference = self._model, settings.reference(references, self.mask)
         sampler, eta, noise = settings.reverse(len(self._schedule(settings)))
-        guide: Guide = ILVR(reference, reference_noise=noise)
+        pictures = references.to(model.device)
+        guide = self._guiding.method(settings, pictures, self.mask, noise)
         guide = guide if watch is None else watch(guide, reference)
+        guide = self._guiding.around(settings, guide, pictures, self.mask)
+        start = method_of(settings).start(
+            pictures.repeat(len(seeds) // len(pictures), 1, 1, 1), len(self._schedule(settings))
+        )
         common: dict[str, Any] = {
             "shape": (len(seeds), *references.shape[1:]),
             "steps": settings.steps,
@@ -110,6 +136,7 @@ class ADMPictures:
             eta=eta,
             variance=settings.chosen_variance,
             resampling=settings.resampling,
+            start=start,
             **common,
         )
         return to_images(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ import torch
 
 from ..errors import InputError
 from ..pictures.files import output_folder
+
+MOST = 1_000_000
+EVERY = 20.0  # seconds between lines of progress
 
 DTYPES = {
     "float32": torch.float32,
@@ -69,11 +73,29 @@ class Advance(Protocol):
         ...
 
 
+class _Lines:
+    """How far it is and how long it will take, every twenty seconds."""
+
+    def __init__(self, description: str, total: int) -> None:
+        self._description, self._total, self._done = description, total, 0
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, steps: int = 1) -> None:
+        self._done += steps
+        now = time.monotonic()
+        if now - self._said < EVERY:
+            return
+        self._said = now
+        left = (now - self._began) / self._done * (self._total - self._done)
+        done = f"{self._done} of {self._total} steps"
+        print(f"{self._description}: {done}, about {left:.0f} s left", file=sys.stderr)
+
+
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Advance]:
-    """A progress bar on standard error, if that is a terminal."""
+    """A progress bar on standard error, or, if that is no terminal, a line now and then."""
     if not sys.stderr.isatty():
-        yield lambda steps=1: None
+        yield _Lines(description, total)
         return
     from rich.console import Console
     from rich.progress import (
@@ -124,12 +146,14 @@ def quiet_diffusers() -> None:
 
 
 def check_counts(options: argparse.Namespace, *names: str) -> None:
-    """Refuse counts below 1.
+    """Refuse counts below 1, and those that are no count that anyone waits for.
 
     Raises:
         InputError: there is one.
     """
     for name in names:
-        if getattr(options, name) < 1:
-            flag = name.replace("_", "-")
-            raise InputError(f"--{flag} is {getattr(options, name)}; use 1 or more.")
+        count, flag = getattr(options, name), name.replace("_", "-")
+        if count < 1:
+            raise InputError(f"--{flag} is {count}; use 1 or more.")
+        if count > MOST:
+            raise InputError(f"--{flag} is {count}; use {MOST} or fewer.")

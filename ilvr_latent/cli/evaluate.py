@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import html
 import json
 import time
 from pathlib import Path
 
-import torch
 from PIL import Image
 
-from ..embedded import REFERENCES
 from ..errors import InputError
 from ..evaluation.curves import curves
 from ..evaluation.measure import Judge
 from ..evaluation.rows import UNGUIDED, Plan, Setting
-from ..evaluation.store import SEEDS_OF_A_REFERENCE, Gallery, RowStore, hold_to
+from ..evaluation.store import SEEDS_OF_A_REFERENCE, Gallery, hold_to
 from ..evaluation.tables import Tables, markdown
 from ..metrics.distribution import require_torchmetrics
-from ..pictures.files import name_for_results, output_folder, written_whole
-from ..pictures.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
+from ..pictures.files import output_folder, written_whole
+from ..pictures.images import save_png, to_images
 from ..pictures.sheet import Column, contact_sheet
-from . import evaluate_networks
+from . import evaluate_methods, evaluate_networks
 from . import options as table
-from .common import check_counts, choose_device, choose_dtype, progress, report
+from .common import check_counts, progress, report
 from .evaluate_networks import find_pictures, load_networks, measured_domain
-from .evaluate_rows import RowMaker, model_digest
+from .evaluate_rows import RowMaker, gallery_of
+from .method_settings import MATCHED
 from .settings import Settings
 
-HELP = "Measure what ILVR does: FID, KID, diversity and faithfulness by N and by range."
 EXAMPLE = "ilvr evaluate --quick --output evaluation"
 
 # N and the N of the ranges, in pixels and in latent cells.
@@ -59,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     seed_help = f"sample k of reference r has seed + k + {SEEDS_OF_A_REFERENCE} r"
     add("--seed", type=int, default=0, help=seed_help)
     add("--output", type=Path, required=True, metavar="DIR", help="finished pictures are reused")
+    evaluate_methods.add_arguments(parser)
     evaluate_networks.add_arguments(parser)
     table.add_arguments(parser)
     # --steps and its default depend on --quick; pairs of samples are best made together.
@@ -67,13 +65,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Check everything, sample what is missing, measure, write the tables."""
+    if options.methods is not None:
+        evaluate_methods.run(options)
+        return
     started = time.monotonic()
     _complete(options)
+    _refuse_methods(options)
     require_torchmetrics()
     pictures = find_pictures(options)
     networks = load_networks(options)
     maker = RowMaker(options)
-    gallery, made_with = _gallery(options, maker)
+    written = Settings.of(options, 1).written()
+    del written["window"]
+    gallery, made_with = gallery_of(options, maker, written)
     plan = Plan.of(options.factors, options.ranges, options.range_factor, maker.timesteps)
     gallery.check(plan.settings)
     domain = measured_domain(options, pictures, networks.extractor, maker.size)
@@ -116,35 +120,20 @@ def _complete(options: argparse.Namespace) -> None:
     check_counts(options, "batch_size")
 
 
-def _gallery(options: argparse.Namespace, maker: RowMaker) -> tuple[Gallery, dict[str, object]]:
-    """The samples, and everything that they depend on."""
-    paths = find_images([str(options.references or REFERENCES)])
-    opened = [read_image(path) for path in paths]
-    references = torch.cat([to_tensor(fit_to(p, maker.size, options.fit)) for p in opened])
-    names = [f"{index:02d}_{name_for_results(path)}" for index, path in enumerate(paths)]
-    store = RowStore(options.output / "pictures", names, options.samples, options.seed)
-    gallery = Gallery(store, maker, references, options.batch_size)
-    device = choose_device(options.device)
-    made_with = {
-        **{
-            name: value
-            for name, value in Settings.of(options, 1).written().items()
-            if name != "window"
-        },
-        "model_sha256": model_digest(options),
-        "size": list(maker.size),
-        "references": names,
-        "references_sha256": hashlib.sha256(references.numpy().tobytes()).hexdigest(),
-        "samples": options.samples,
-        "seed": options.seed,
-        "batch_size": options.batch_size,
-        "device": device.type,
-        "dtype": str(choose_dtype(options.dtype, device)).removeprefix("torch."),
-    }
-    return gallery, made_with
+def _refuse_methods(options: argparse.Namespace) -> None:
+    """The tables are about N and the range.
+
+    Raises:
+        InputError: the method has neither.
+    """
+    if options.method not in MATCHED:
+        raise InputError(
+            f"--method {options.method} has no N and no range to vary; compare methods with "
+            "--methods."
+        )
 
 
-def _measured(judge: Judge, plan: Plan, gallery: Gallery) -> Tables:
+def _measured(judge: Judge, plan: Plan, gallery: Gallery[Setting]) -> Tables:
     with progress("measuring", len(plan.settings)) as advance:
         rows = {}
         for setting in plan.settings:
@@ -190,7 +179,7 @@ def _write(path: Path, text: str) -> None:
         partial.write_text(text)
 
 
-def _sheet(gallery: Gallery, plan: Plan) -> Image.Image:
+def _sheet(gallery: Gallery[Setting], plan: Plan) -> Image.Image:
     """The first samples of every row of the tables, a row for each of the first references."""
     columns = [Column("reference")]
     references = to_images(gallery.references[:SHOWN_REFERENCES])

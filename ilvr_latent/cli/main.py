@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
-import torch
-
 from .. import __version__
 from ..errors import InputError
-from . import (
-    adm_sample,
-    demo,
-    evaluate,
-    grid,
-    inspect,
-    lowpass,
-    properties,
-    report,
-    sample,
-    translate,
-)
 
-COMMANDS = (
-    demo,
-    sample,
-    translate,
-    grid,
-    report,
-    evaluate,
-    properties,
-    adm_sample,
-    inspect,
-    lowpass,
-)
+PROMPTS = ("prompt", "negative_prompt")
+# Each is a module of this folder, which is imported only when it is to run.
+COMMANDS = {
+    "demo": "Make three figures that show what ILVR does: the factor N, the range, and a prompt.",
+    "sample": "Make pictures that keep a reference's layout and colours (ILVR).",
+    "translate": "Make pictures of a whole data set, on one machine or many (Ray Data).",
+    "grid": "Sample one reference over any two settings: a labelled sheet.",
+    "report": "Show what ILVR did to a sample: its distance from the reference step by step.",
+    "evaluate": "Measure what ILVR does: FID, KID, diversity and faithfulness by N and by range.",
+    "properties": "Make figures of the paper's three properties: nested sets, the range, what "
+    "counts of y.",
+    "adm-sample": "Run the paper authors' ilvr_sample.py command line and get the same numbers.",
+    "inspect": "Say what a guided-diffusion checkpoint is, as far as the file tells.",
+    "lowpass": "Write the low frequencies of a picture: what ILVR would hold a sample to.",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -51,8 +43,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{said}\n")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command."""
+def build_parser(command: str | None) -> argparse.ArgumentParser:
+    """The parser of the whole command.
+
+    Args:
+        command: the one that is to run; the others are only listed.
+    """
     parser = _Parser(
         prog="ilvr",
         description="ILVR: make pictures that keep a reference's layout and colours.",
@@ -60,21 +56,23 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ilvr {__version__}")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        name = command.__name__.rsplit(".", 1)[1].replace("_", "-")
+    for name, description in COMMANDS.items():
         subparser = subparsers.add_parser(
             name,
-            help=command.HELP,
-            description=command.HELP,
-            epilog=f"Example:\n  {command.EXAMPLE}",
+            help=description,
+            description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        command.add_arguments(subparser)
+        if name != command:
+            continue
+        module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
+        subparser.epilog = f"Example:\n  {module.EXAMPLE}"
+        module.add_arguments(subparser)
         subparser.add_argument(
             "--debug", action="store_true", help="show the traceback of an error"
         )
-        subparser.set_defaults(run=command.run)
+        subparser.set_defaults(run=module.run)
     return parser
 
 
@@ -87,18 +85,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    if arguments is None and isinstance(sys.stdout, TextIOWrapper):
+        # Names of files may be any bytes, and terminals may know few letters.
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.WARNING, format="ilvr: %(message)s")
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        options = build_parser().parse_args(arguments)
+        return _run(given)
+    except KeyboardInterrupt:
+        print("ilvr: stopped; finished pictures are kept.", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: Sequence[str]) -> int:
+    command = next((given for given in arguments if not given.startswith("-")), None)
+    if command in COMMANDS:
+        share_the_cores()
+    try:
+        options = build_parser(command).parse_args(arguments)
     except SystemExit as stop:  # argparse has said what is wrong, or printed its help.
         return int(stop.code or 0)
     try:
         with _ended_by_a_signal():
             _check_text(options)
             options.run(options)
-    except KeyboardInterrupt:
-        print("ilvr: stopped; finished pictures are kept.", file=sys.stderr)
-        return 130
     except Exception as error:
         message = _explained(error, getattr(options, "batch_size", None))
         if options.debug or message is None:
@@ -106,6 +116,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(InputError(f"ilvr: {message}"), file=sys.stderr)
         return 2
     return 0
+
+
+def share_the_cores() -> None:
+    """Compute on the cores that are free; to be called before PyTorch is imported.
+
+    Threads that wait for one another on a busy core make a program many times slower. Where
+    ``OMP_NUM_THREADS`` is set, that is how many there are.
+    """
+    if "OMP_NUM_THREADS" in os.environ or "torch" in sys.modules:
+        return
+    # Not on every system.
+    if hasattr(os, "sched_getaffinity") and hasattr(os, "getloadavg"):
+        cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+        os.environ["OMP_NUM_THREADS"] = str(max(1, cores - round(load)))
 
 
 @contextmanager
@@ -129,12 +153,24 @@ def _check_text(options: argparse.Namespace) -> None:
     """No file has such a name, and nothing else may have such letters.
 
     Raises:
-        InputError: a value holds NUL.
+        InputError: a value holds NUL, or a prompt is no text.
     """
     for name, value in vars(options).items():
         values = value if isinstance(value, (list, tuple)) else [value]
-        if any("\0" in str(one) for one in values if isinstance(one, (str, Path))):
+        texts = [str(one) for one in values if isinstance(one, (str, Path))]
+        if any("\0" in text for text in texts):
             raise InputError(f"--{name.replace('_', '-')} holds a NUL; leave it out.")
+        # Names of files may be any bytes.
+        if name in PROMPTS and any(not _is_text(text) for text in texts):
+            raise InputError(f"--{name.replace('_', '-')} holds bytes that are not UTF-8.")
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _explained(error: Exception, batch_size: int | None) -> str | None:
@@ -157,6 +193,8 @@ def _explained(error: Exception, batch_size: int | None) -> str | None:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
+    import torch
+
     # The CPU allocator raises a plain RuntimeError and says so in words only.
     text = str(error).lower()
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (

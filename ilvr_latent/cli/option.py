@@ -52,4 +52,5 @@ def option(default: Any, help: str | None = None, **known: Any) -> Any:
 
 def flag_of(name: str) -> str:
     """An option as it is typed."""
-    return f"--{name.replace('_', '-')}"
+    # A field cannot have the name of a keyword of the language, such as class.
+    return f"--{name.rstrip('_').replace('_', '-')}"

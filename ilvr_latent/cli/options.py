@@ -2,7 +2,8 @@
 
 Each is written once, as a field of :class:`Options`. The parser, the axes of ``ilvr grid``, the
 refusal of options of another kind of model, and what is written into pictures and reports come from
-the fields; :mod:`.settings` says what they mean. A new option is a new field and its use.
+the fields; :mod:`.settings` says what they mean. A new option is a new field and its use. Those of
+the other methods stand in :mod:`.options_of_methods`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ..pictures.axis import Reader, one_of
 from ..pictures.images import Fit
 from .common import DTYPES
 from .option import Option, option
+from .options_of_methods import OptionsOfMethods
 
 INPAINTING, WITH_PIPELINE = "inpainting", "with --pipeline"
 AUTO = "auto"
@@ -35,7 +37,7 @@ _PIPELINE: dict[str, Any] = {"kind": "pipeline", "group": WITH_PIPELINE, "writte
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(OptionsOfMethods):
     """The table; a field is the option of the same name, as it was typed."""
 
     factor: float = dataclasses.field(default=defaults.NODE_FACTOR)
@@ -133,6 +135,13 @@ class Options:
         axis=True,
         written=True,
     )
+    strength: float | None = option(
+        None,
+        "start from the reference, noised: 0 (as it is) to 1; of sdedit and egsde 0.5",
+        read=float,
+        axis=True,
+        written=True,
+    )
     batch_size: int = option(8, "pictures at a time", read=int, metavar="B")
     class_label: int | None = option(
         None, "for class-conditional models", read=int, axis=True, **_CHECKPOINT
@@ -175,13 +184,6 @@ class Options:
     negative_prompt: str | None = option(None, metavar="TEXT", axis=True, **_PIPELINE)
     guidance_scale: float | None = option(
         None, "by default the pipeline's own", read=float, metavar="G", axis=True, **_PIPELINE
-    )
-    strength: float | None = option(
-        None,
-        "start from the reference, noised: 0 (as it is) to 1",
-        read=float,
-        axis=True,
-        **_PIPELINE,
     )
     scheduler: str | None = option(
         None,

@@ -29,7 +29,6 @@ from ..recipes import vary_factor, vary_range
 from ..sampling import sample
 from .common import Advance, check_counts, choose_device, choose_dtype, progress
 
-HELP = "Make figures of the paper's three properties: nested sets, the range, what counts of y."
 EXAMPLE = "ilvr properties --output properties"
 
 NESTED_REFERENCE, FACTORS, NESTED_SEEDS = "noto_pumpkin", (2.0, 4.0, 8.0, 16.0), (0, 1, 2)

@@ -22,9 +22,6 @@ from .maker import load_maker
 from .making import PictureMaker, matched_part
 from .settings import Settings
 
-HELP = (
-    "Show what ILVR did to a sample: its distance from the reference step by step, and its power."
-)
 EXAMPLE = "ilvr report --reference apple.png --factor 4 --end 0.7 --output report.png"
 CELL = 192
 

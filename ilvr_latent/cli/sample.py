@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..methods import WITH_FACTOR
 from ..pictures.files import name_for_results, output_folder
 from ..pictures.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..pictures.sheet import Column, contact_sheet
@@ -24,12 +25,12 @@ from .translation import (
     add_what_is_followed,
     chosen_factors,
     file_name,
+    label,
     read_recipe,
     written_of_all,
     written_of_one,
 )
 
-HELP = "Make pictures that keep a reference's layout and colours (ILVR)."
 EXAMPLE = "ilvr sample --model embedded --reference apple.png --factor 4 8 --samples 4 --output out"
 ROWS_OF_A_SHEET = 24
 
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to make."""
+    """One picture to make; the factor says nothing where the method has none."""
 
     reference: int
     factor: float
@@ -81,7 +82,8 @@ def run(options: argparse.Namespace) -> None:
             results = maker.make(of_batch, chosen[batch[0].factor], seeds, advance)
             for job, picture in zip(batch, results, strict=True):
                 made[job] = picture
-                name = file_name(names[job.reference], job.factor, options.seed + job.k)
+                seed = options.seed + job.k
+                name = file_name(names[job.reference], options.method, job.factor, seed)
                 save_png(picture, options.output / name, _settings(options, paths, job))
                 files.append(str(options.output / name))
     sheets = _write_sheets(options, references, names, made, maker)
@@ -114,8 +116,8 @@ def _settings(
 ) -> dict[str, object]:
     if job is None:
         return written_of_all(options) | {"factor": options.factor, "seed": options.seed}
-    name, seed = paths[job.reference].name, options.seed + job.k
-    return written_of_one(options, name, job.factor, seed)
+    seed = options.seed + job.k
+    return written_of_one(options, paths[job.reference].name, job.factor, seed)
 
 
 def _write_sheets(
@@ -126,18 +128,21 @@ def _write_sheets(
     maker: PictureMaker,
 ) -> list[str]:
     """Contact sheets of reference, low-pass and samples, a row for each reference."""
-    columns = [Column("reference")]
+    columns, with_factor = [Column("reference")], options.method in WITH_FACTOR
     for factor in options.factor:
-        columns.append(Column("low-pass", gap=20, group=f"N = {factor:g}"))
+        group = label(options.method, factor)
+        if with_factor:
+            columns.append(Column("low-pass", gap=20, group=group))
         columns += [
-            Column(f"seed {options.seed + k}", group=f"N = {factor:g}")
+            Column(f"seed {options.seed + k}", gap=6 if k or with_factor else 20, group=group)
             for k in range(options.samples)
         ]
     rows: list[list[Image.Image | None]] = []
     for r in range(len(names)):
         row: list[Image.Image | None] = list(to_images(references[r : r + 1]))
         for factor in options.factor:
-            row += matched_part(maker, references[r : r + 1], factor, options.kernel)
+            if with_factor:
+                row += matched_part(maker, references[r : r + 1], factor, options.kernel)
             row += [made[Job(r, factor, k)] for k in range(options.samples)]
         rows.append(row)
     written = []

@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..guides.reference import Reference
 from ..guides.weight import Weight, parse_weight
 from ..guides.window import Window
+from .method_settings import check_methods
 from .option import flag_of
 from .options import Options, table
 
@@ -41,8 +42,9 @@ class Settings(Options):
         hashable: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in given
         }
-        chosen = cls(factor, **hashable)
+        chosen = cls(factor=factor, **hashable)
         chosen._check_kind()
+        check_methods(chosen)
         _ = chosen.window, chosen.matching_weight, chosen.resampling
         return chosen
 
@@ -155,8 +157,8 @@ class Settings(Options):
         return given if sampler in LOOPS else {}
 
     def without_reference(self) -> Settings:
-        """The same, with nothing matched."""
-        return dataclasses.replace(self, weight="0")
+        """The same, with nothing that guides."""
+        return dataclasses.replace(self, weight="0", method="ilvr", class_=None, loss=None)
 
     def reference(self, image: Tensor, mask: Tensor | None) -> Reference:
         """A picture or latent (B, C, H, W), matched as these settings say.
@@ -178,7 +180,8 @@ class Settings(Options):
         """What is written into a picture of how it was made, but for reference, factor and seed."""
         kinds = ("any", "checkpoint" if self.pipeline is None else "pipeline")
         kept = [name for name, entry in table() if entry.written and entry.kind in kinds]
-        raw = {name: getattr(self, name) for name in kept}
+        raw: dict[str, Any] = {name.rstrip("_"): getattr(self, name) for name in kept}
+        raw = {name: list(x) if isinstance(x, tuple) else x for name, x in raw.items()}
         if self.pipeline is None:
             raw |= {"model": self.checkpoint, "flag": list(self.flag)}
         else:

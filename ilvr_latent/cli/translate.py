@@ -10,7 +10,6 @@ from . import options as table
 from .common import check_counts, report
 from .translation import add_what_is_followed
 
-HELP = "Translate a whole data set, on all cores or a cluster; a rerun does the rest."
 EXAMPLE = "ilvr translate drawings/ --recipe translate --output translated"
 FORMATS = ("folder", "tar", "parquet")
 SHARD_SIZE = 256

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 
 from ..errors import InputError
 from ..guides.lowpass import LowPass
-from ..recipes import RECIPES
+from ..methods import WITH_FACTOR, Method
+from ..recipe import RECIPES, TRANSLATE, Recipe
 from .making import PictureMaker
 from .settings import Settings
 
@@ -23,11 +25,11 @@ def add_what_is_followed(parser: argparse.ArgumentParser) -> None:
 
 
 def read_recipe(options: argparse.Namespace) -> None:
-    """Take the range from the recipe; N is a share of the picture, known with the model.
+    """Take method and range from the recipe; N is a share of the picture, known with the model.
 
     Raises:
         InputError: nothing says what is followed, a factor cannot be used, or the recipe needs a
-            mask and there is none.
+            mask or a class and there is none.
     """
     if options.recipe is not None:
         if RECIPES[options.recipe].masked and options.mask is None:
@@ -35,7 +37,12 @@ def read_recipe(options: argparse.Namespace) -> None:
                 f"The recipe {options.recipe!r} needs to know what is kept; give it with --mask."
             )
         take_range(options)
-    elif options.factor is None:
+    if options.method not in WITH_FACTOR:
+        if options.factor is not None:
+            raise InputError(
+                f"--factor does not belong to --method {options.method}; leave it out."
+            )
+    elif options.recipe is None and options.factor is None:
         raise InputError(
             "There is neither --factor nor --recipe to say what is followed; give one of them, "
             "such as --factor 4."
@@ -44,24 +51,60 @@ def read_recipe(options: argparse.Namespace) -> None:
         LowPass(factor, options.kernel)
 
 
+def take_method(recipe: Recipe, options: argparse.Namespace) -> None:
+    """Take the method and its settings, where they are not given.
+
+    Raises:
+        InputError: the recipe leads to a class and none is named.
+    """
+    plain = Method()
+    found = {method.name: method for method in recipe.methods}
+    chosen = found.get(options.method, recipe.method if options.method == plain.name else plain)
+    if options.method == plain.name:
+        options.method = chosen.name
+    for field in dataclasses.fields(Method):
+        if field.name != "name" and getattr(options, field.name) == field.default:
+            setattr(options, field.name, getattr(chosen, field.name))
+    if not recipe.classifier_scale:
+        return
+    if options.class_ is None:
+        raise InputError(
+            f"The recipe {recipe.name!r} needs to know what to draw; name it with --class, such as "
+            "--class animals."
+        )
+    if options.classifier_scale == 1.0:
+        options.classifier_scale = recipe.classifier_scale
+
+
 def take_range(options: argparse.Namespace) -> None:
-    """Take the range from the recipe, unless one was given."""
-    if all(getattr(options, name) is None for name in WINDOW):
-        window = RECIPES[options.recipe].window
-        options.start, options.end = window.start, window.end
+    """Take the method of the recipe and, of ILVR, its range, unless one was given.
+
+    Raises:
+        InputError: the recipe leads to a class and none is named.
+    """
+    recipe = RECIPES[options.recipe]
+    take_method(recipe, options)
+    if options.method == Method().name and all(getattr(options, name) is None for name in WINDOW):
+        options.start, options.end = recipe.window.start, recipe.window.end
 
 
 def chosen_factors(options: argparse.Namespace, maker: PictureMaker) -> list[float]:
     """Each N once: those that were given, else the recipe's for pictures of this size."""
     factors = options.factor
     if factors is None:
-        factors = RECIPES[options.recipe].factors(min(maker.size) // maker.cell)
+        recipe = RECIPES[options.recipe or TRANSLATE.name]
+        factors = recipe.factors(min(maker.size) // maker.cell)
     return list(dict.fromkeys(factors))
 
 
-def file_name(stem: str, factor: float, seed: int) -> str:
+def label(method: str, factor: float) -> str:
+    """What tells pictures of one method, or of one N, from others."""
+    return f"N = {factor:g}" if method in WITH_FACTOR else method
+
+
+def file_name(stem: str, method: str, factor: float, seed: int) -> str:
     """What a picture is called."""
-    return f"{stem}_N{factor:g}_seed{seed}.png"
+    return f"{stem}_{label(method, factor).replace(' = ', '')}_seed{seed}.png"
 
 
 def written_of_all(options: argparse.Namespace) -> dict[str, object]:
@@ -81,4 +124,8 @@ def written_of_one(
         factor: N.
         seed: of this picture.
     """
-    return written_of_all(options) | {"reference": reference, "factor": factor, "seed": seed}
+    return written_of_all(options) | {
+        "reference": reference,
+        "factor": factor if options.method in WITH_FACTOR else None,
+        "seed": seed,
+    }

@@ -111,7 +111,7 @@ def _through(
             done = 1.0 if taken >= 1 - done else done + taken
         elif share < SMALLEST_SHARE:
             raise InputError(
-                f"No step is small enough for an error of {bounds[0]:g} at {at:g}; allow more."
+                f"No step is small enough for a tolerance of {bounds[0]:g} at {at:g}; allow more."
             )
     return x, share
 

@@ -67,7 +67,8 @@ class Run:
         cell: pixels of the picture to one number of the state, along a side.
         may_be_a_stage: the run may be one of several that make a picture, so that a range without
             a step is no mistake.
-        tell: shows a line of text to the user, where there is a place for it.
+        tell: shows a line of text to the user, where there is a place for it; a
+            :class:`~ilvr_latent.phrases.Phrase` in the user's language.
     """
 
     schedule: Schedule

@@ -37,6 +37,22 @@ class Start:
     image: Tensor
     index: int
 
+    def rest(self, schedule: Schedule) -> Schedule:
+        """The steps from there on.
+
+        Raises:
+            InputError: there is no such step.
+        """
+        first = self.index
+        if not 0 <= first < len(schedule):
+            raise InputError(
+                f"The start is at step {first}, but the run has {len(schedule)}; use 0 (the "
+                f"noisiest) to {len(schedule) - 1}."
+            )
+        return Schedule.of(
+            [dataclasses.replace(s, index=s.index - first) for s in schedule.steps[first:]]
+        )
+
 
 @torch.no_grad()
 def sample_with(
@@ -87,7 +103,7 @@ def sample_with(
         sampler = chosen_sampler(sampler, config, eta=eta, variance=variance)
     reverse = sampler.begin()
     whole = Schedule(config.noise_schedule, config.diffusion_steps, steps)
-    schedule = whole if start is None else _from_step(whole, start.index)
+    schedule = whole if start is None else start.rest(whole)
     moves = walk(schedule, resampling, noise)
     hooks = frozenset(HOOKS) - (frozenset() if sampler.has_mean else {"mean"})
     run = Run(schedule, tuple(shape), model.device, noise, hooks)
@@ -133,22 +149,6 @@ def _taken(
     asked = mean if "mean" in guided.hooks else None
     # Drawn after what the guide draws: the order of the authors' code.
     return sampler.step(x_0, x_t, z().to(x_t), transition, network.learned, asked)
-
-
-def _from_step(schedule: Schedule, first: int) -> Schedule:
-    """The rest of a schedule, from one of its steps on.
-
-    Raises:
-        InputError: there is no such step.
-    """
-    if not 0 <= first < len(schedule):
-        raise InputError(
-            f"The start is at step {first}, but the run has {len(schedule)}; use 0 (the noisiest) "
-            f"to {len(schedule) - 1}."
-        )
-    return Schedule.of(
-        [dataclasses.replace(s, index=s.index - first) for s in schedule.steps[first:]]
-    )
 
 
 def _repeating(noise: NoiseSource) -> RepeatNoise:

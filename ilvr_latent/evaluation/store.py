@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from PIL import Image
@@ -16,14 +16,27 @@ from torch import Tensor
 from ..errors import InputError
 from ..pictures.files import written_whole
 from ..pictures.images import read_image, save_png, to_tensor
-from .rows import Setting
 
 SEEDS_OF_A_REFERENCE = 1000
 RECORD = "row.json"
 
 
+class RowKind(Protocol):
+    """What a row is made with, whatever a table is about."""
+
+    @property
+    def name(self) -> str:
+        """For a folder."""
+        ...
+
+
+R = TypeVar("R", bound=RowKind)
+# Of what only takes rows.
+Taken = TypeVar("Taken", bound=RowKind, contravariant=True)
+
+
 @dataclass(frozen=True)
-class Batch:
+class Batch(Generic[R]):
     """Samples that are made together.
 
     Attributes:
@@ -32,15 +45,15 @@ class Batch:
         samples: their numbers.
     """
 
-    setting: Setting
+    setting: R
     reference: int
     samples: range
 
 
-class Maker(Protocol):
+class Maker(Protocol[Taken]):
     """Makes the samples of a row."""
 
-    def check(self, references: Tensor, setting: Setting) -> None:
+    def check(self, references: Tensor, setting: Taken) -> None:
         """Find what is wrong with a row before any work.
 
         Raises:
@@ -48,14 +61,14 @@ class Maker(Protocol):
         """
         ...
 
-    def calls(self, setting: Setting) -> int:
+    def calls(self, setting: Taken) -> int:
         """Steps of progress for a batch."""
         ...
 
     def make(
         self,
         reference: Tensor,
-        setting: Setting,
+        setting: Taken,
         seeds: Sequence[int],
         advance: Callable[[], None],
     ) -> list[Image.Image]:
@@ -138,7 +151,7 @@ class RowStore:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class Gallery(Generic[R]):
     """All samples of an evaluation, on disk or to be made.
 
     Args:
@@ -149,11 +162,11 @@ class Gallery:
     """
 
     store: RowStore
-    maker: Maker
+    maker: Maker[R]
     references: Tensor
     batch_size: int
 
-    def check(self, settings: Sequence[Setting]) -> None:
+    def check(self, settings: Sequence[R]) -> None:
         """Find what cannot be sampled, before any work.
 
         Raises:
@@ -162,7 +175,7 @@ class Gallery:
         for setting in settings:
             self.maker.check(self.references, setting)
 
-    def missing(self, settings: Sequence[Setting]) -> list[Batch]:
+    def missing(self, settings: Sequence[R]) -> list[Batch[R]]:
         """What has not been made yet; a batch is made whole, so that it is always the same."""
         return [
             batch
@@ -171,14 +184,14 @@ class Gallery:
             if not self.store.has(setting.name, batch.reference, batch.samples)
         ]
 
-    def make(self, batch: Batch, advance: Callable[[], None]) -> None:
+    def make(self, batch: Batch[R], advance: Callable[[], None]) -> None:
         """Sample one batch and write its pictures."""
         y_0 = self.references[batch.reference : batch.reference + 1]
         seeds = self.store.seeds(batch.reference, batch.samples)
         made = self.maker.make(y_0, batch.setting, seeds, advance)
         self.store.write(batch.setting.name, batch.reference, batch.samples, made)
 
-    def read(self, setting: Setting) -> Tensor:
+    def read(self, setting: R) -> Tensor:
         """The samples of a row, (R, K, 3, H, W) in [-1, 1]."""
         pictures = self.store.read(setting.name)
         if pictures.shape[-2:] != self.references.shape[-2:]:
@@ -188,7 +201,7 @@ class Gallery:
             )
         return pictures
 
-    def _batches(self, setting: Setting) -> Iterator[Batch]:
+    def _batches(self, setting: R) -> Iterator[Batch[R]]:
         for reference in range(len(self.references)):
             for first in range(0, self.store.samples, self.batch_size):
                 last = min(first + self.batch_size, self.store.samples)

@@ -23,6 +23,8 @@ from ..diffusion.gradients import gradient, ordinary
 from ..diffusion.guide import GuideRun, Run
 from ..diffusion.schedule import Step
 from ..errors import InputError
+from .energy import tried
+from .noisy_pictures import check_network
 
 Classifier = Callable[[Tensor, Tensor], Tensor]
 """(x_t (B, C, H, W), original timesteps (B,)) to logits (B, K), differentiable in x_t."""
@@ -53,10 +55,13 @@ class ClassifierGuidance:
         """Place the labels; ``None`` with a scale of 0.
 
         Raises:
-            InputError: there are as many labels as neither 1 nor pictures.
+            InputError: there are as many labels as neither 1 nor pictures, or no such class, or
+                the classifier says of itself that it is for other pictures or another noise.
         """
         if self.scale == 0:
             return None
+        check_network(self.classifier, run)
+        self._check_labels(run)
         batch = run.shape[0]
         if len(self.labels) not in (1, batch):
             raise InputError(
@@ -66,6 +71,26 @@ class ClassifierGuidance:
         labels = self.labels.expand(batch).to(run.device)
         kind = _MeanShift if "mean" in run.hooks else _PredictionShift
         return kind(self.classifier, labels, self.scale)
+
+    def _check_labels(self, run: Run) -> None:
+        classes = getattr(getattr(self.classifier, "config", None), "num_classes", None)
+        if classes is None:
+            pictures = torch.zeros(tuple(run.shape), device=run.device)
+            t = torch.full((run.shape[0],), run.schedule.steps[-1].t, device=run.device)
+            logits = tried(lambda: self.classifier(pictures, t))
+            if logits is None:
+                return
+            if logits.ndim != 2 or len(logits) != len(pictures):
+                raise InputError(
+                    f"The classifier gave a result of shape {tuple(logits.shape)} for "
+                    f"{len(pictures)} pictures; it must give logits, (B, classes)."
+                )
+            classes = logits.shape[1]
+        wrong = self.labels[(self.labels < 0) | (self.labels >= classes)]
+        if len(wrong):
+            raise InputError(
+                f"The class label is {int(wrong[0])}; this classifier has 0 to {classes - 1}."
+            )
 
 
 class _Shift(GuideRun):

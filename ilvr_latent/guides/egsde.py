@@ -29,8 +29,10 @@ from ..diffusion.gradients import ordinary
 from ..diffusion.guide import GuideRun, Run
 from ..diffusion.schedule import Step
 from ..errors import InputError
+from ..phrases import Phrase
 from .energy import slope, through, tried
 from .lowpass import Kernel, LowPass
+from .noisy_pictures import check_network
 from .reference import Reference
 
 Features = Callable[[Tensor, Tensor], Tensor]
@@ -86,6 +88,7 @@ class EGSDE:
             return None
         y_0, area = self.source.placed(run)
         y_0 = ordinary(y_0)
+        check_network(self.features, run)
         self._check_features(y_0, run.schedule.steps[-1])
         run.tell(self._in_words(run))
         return EGSDERun(self, run, y_0, area)
@@ -110,7 +113,7 @@ class EGSDE:
         if not bool(torch.isfinite(got).all()):
             raise InputError("The features of the source are NaN or infinite; use another network.")
 
-    def _in_words(self, run: Run) -> str:
+    def _in_words(self, run: Run) -> Phrase:
         """What it does, and whether the steps are small enough for it."""
         steps = run.schedule
         # phi's error is multiplied by 1 - this at a step; at above 2 it grows.
@@ -119,13 +122,15 @@ class EGSDE:
             for a, p in ((a, steps.a_bar_next(i)) for i, a in enumerate(steps.a_bar))
             if a > 0 and p < 1
         ]
-        text = f"Follows the source for {len(steps)} steps."
+        follows = Phrase("Follows the source for {count} steps.", count=len(steps))
         if max(pulls, default=0) <= 2:
-            return text
-        fitting = 2 * self.faithful / max(pulls)
-        return (
-            f"{text} faithful = {self.faithful:g} overshoots with so few: take more steps, begin "
-            f"later, or use {fitting:.1g}."
+            return follows
+        return Phrase(
+            "{follows} faithful = {faithful} overshoots with so few: take more steps, begin later, "
+            "or use {fitting}.",
+            follows=follows,
+            faithful=f"{self.faithful:g}",
+            fitting=f"{2 * self.faithful / max(pulls):.1g}",
         )
 
 

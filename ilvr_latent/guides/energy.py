@@ -17,6 +17,7 @@ from ..diffusion.guide import Run
 from ..diffusion.schedule import Step
 from ..errors import InputError
 from .blocks import ReferenceStatistics, block_adain
+from .noisy_pictures import check_network
 from .reference import Reference
 
 
@@ -140,16 +141,17 @@ class FeatureEnergy:
     """sum (F(x_t) - R(F(x_t); F(y_0)))^2: how far features are from the reference's statistics.
 
     Args:
-        features: F, (B, C, H, W) to (B, C', h, w).
+        features: F, (B, C, H, W) to (B, C', h, w); or of pictures in noise and their timesteps.
         reference: y_0, (B, C, H, W).
-        blocks: n, of the features.
+        blocks: n, of the features; ``None``: blocks of 2 x 2 places.
     """
 
     def __init__(
-        self, features: Callable[[Tensor], Tensor], reference: Tensor, blocks: int
+        self, features: Callable[..., Tensor], reference: Tensor, blocks: int | None
     ) -> None:
         self.features, self.reference, self.blocks = features, reference, blocks
-        self._statistics = ReferenceStatistics(self._of_reference, blocks)
+        self._timed = _takes_timesteps(features)
+        self._made: ReferenceStatistics | None = None
 
     def begin(self, run: Run) -> FeatureEnergy:
         """With the reference as the run holds pictures.
@@ -157,6 +159,7 @@ class FeatureEnergy:
         Raises:
             InputError: it does not fit the run.
         """
+        check_network(self.features, run)
         y_0, _ = Reference(self.reference, 1.0).placed(run)
         return FeatureEnergy(self.features, y_0, self.blocks)
 
@@ -166,25 +169,43 @@ class FeatureEnergy:
         Raises:
             InputError: the features do not divide into blocks.
         """
-        mean, std = self._statistics(x)
-        features = through(self.features, x)
+        features = self._of(x, 0 if step is None else step.t)
+        blocks = self.blocks or features.shape[-1] // 2
+        if self._made is None:
+            self._made = ReferenceStatistics(self._of_reference, blocks)
+        mean, std = self._made(x)
         # The gradient goes through the target too.
-        target = block_adain(features, mean, std, self.blocks)
+        target = block_adain(features, mean, std, blocks)
         return (features - target).square().flatten(1).sum(1)
 
+    def _of(self, x: Tensor, t: float) -> Tensor:
+        if not self._timed:
+            return through(self.features, x)
+        return through(self.features, x, torch.full((len(x),), t, device=x.device))
+
     def _of_reference(self, x: Tensor) -> Tensor:
-        return through(self.features, ordinary(self.reference).to(x))
+        # A clean picture, at the timestep of clean pictures.
+        return self._of(ordinary(self.reference).to(x), 0)
+
+
+def _takes_timesteps(features: Callable[..., Tensor]) -> bool:
+    try:
+        inspect.signature(getattr(features, "forward", features)).bind(None, None)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def feature_energy(
-    features: Callable[[Tensor], Tensor], reference: Tensor, *, blocks: int
+    features: Callable[..., Tensor], reference: Tensor, *, blocks: int | None
 ) -> FeatureEnergy:
     """The energy of SDDM, for its ``energies``.
 
     Args:
         features: F, a network or any function, (B, C, H, W) to (B, C', h, w); the paper has the
-            first layer of VGG.
+            first layer of VGG. One that takes timesteps too, (x_t, t), is told those of the state,
+            and 0 for the reference.
         reference: y_0, (B, C, H, W), as SDDM is given it.
-        blocks: n, which must divide h and w.
+        blocks: n, which must divide h and w; ``None``: blocks of 2 x 2 places.
     """
     return FeatureEnergy(features, reference, blocks)

@@ -23,12 +23,15 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
+import torch
 from torch import Tensor
 
 from ..diffusion.guide import GuideRun, Run
 from ..diffusion.noise import HeldNoise, ReferenceNoise
 from ..diffusion.schedule import Step
 from ..errors import InputError, check_choice
+from .bands import BANDS
+from .ilvr_in_words import in_words
 from .lowpass import LowPass, MergeRule, merge
 from .reference import Reference, Space
 from .weight import weight_at
@@ -38,6 +41,9 @@ __all__ = ["ILVR", "ILVRRun", "Reference", "Space", "Window"]
 
 Target = tuple[LowPass, "float | Tensor", Tensor]
 """What :func:`merge` needs to match with one reference: phi, weight and y."""
+
+# How far, of their size, low frequencies move where a sampler goes on from its last prediction.
+WENT_ON = 1e-3
 
 
 class ILVR:
@@ -82,7 +88,7 @@ class ILVR:
         """
         placed = [Placed(reference, run) for reference in self.references]
         for one in placed:
-            run.tell(str(one))
+            run.tell(in_words(one))
         active = [one for one in placed if one.weights or one.weight_at_end]
         return self.run(active, run) if active else None
 
@@ -100,6 +106,9 @@ class Placed:
         weights: of each step of the schedule whose state is matched, by index.
         weight_at_end: of the finished picture.
         lowpass: phi_N.
+        share: N as a share of the shorter side.
+        cell: pixels along a side of a cell of the sampled tensor.
+        steps: of the run.
     """
 
     def __init__(self, reference: Reference, run: Run) -> None:
@@ -109,10 +118,10 @@ class Placed:
         self.weight_at_end = self._weight_at_end(run)
         self._y_0, self._mask = reference.placed(run)
         self.lowpass = reference.lowpass(run.shape)
-        self._share = self.lowpass.factor / min(run.shape[-2:])
-        self._cell = run.cell
-        self._steps = len(run.schedule)
-        self._window = reference.window.clipped(self._steps)
+        self.share = self.lowpass.factor / min(run.shape[-2:])
+        self.cell = run.cell
+        self.steps = len(run.schedule)
+        self._window = reference.window.clipped(self.steps)
         self._by_level = self._window.gate == "level"
         self._other_weights: dict[int, float] = {}
 
@@ -142,7 +151,7 @@ class Placed:
         if known is None:
             known = self._other_weights.get(step.index)
         if known is None:
-            known = self.reference.weight_of(step, self._steps)
+            known = self.reference.weight_of(step, self.steps)
             self._other_weights[step.index] = known
         return known
 
@@ -156,35 +165,6 @@ class Placed:
 
     def _in_area(self, weight: float) -> float | Tensor:
         return weight if self._mask is None else weight * self._mask
-
-    def __str__(self) -> str:
-        """Which steps are matched, and what N means, in words."""
-        return f"{self._steps_in_words()} {self._factor_in_words()}"
-
-    def _factor_in_words(self) -> str:
-        factor, share = self.lowpass.factor, f"1/{1 / self._share:.3g} of the side"
-        if self._cell == 1:
-            return f"N = {factor:.3g} pixels: {share}."
-        return f"N = {factor:.3g} cells: {factor * self._cell:.3g} pixels, {share}."
-
-    def _steps_in_words(self) -> str:
-        if not self.weights and not self.weight_at_end:
-            why = "none is in the range" if self.reference.weight else "the weight is 0"
-            return f"Matches no step of {self._steps}: {why}."
-        name = "step" if len(self.weights) == 1 else "steps"
-        matched = sorted(self.weights)
-        parts = [f"{name} {spans(matched)} of {self._steps}"] if matched else []
-        parts += ["the finished picture"] if self.weight_at_end else []
-        return f"Matches {' and '.join(parts)}{self._weights_in_words(matched)}."
-
-    def _weights_in_words(self, matched: Sequence[int]) -> str:
-        weights = [self.weights[index] for index in matched]
-        weights += [self.weight_at_end] if self.weight_at_end else []
-        low, high = f"{min(weights):.2g}", f"{max(weights):.2g}"
-        if low == high:
-            return "" if low == "1" else f", weight {low}"
-        ends = (high, low) if weights[0] >= weights[-1] else (low, high)
-        return f", weight {' to '.join(ends)}"
 
 
 class ILVRRun(GuideRun):
@@ -208,12 +188,13 @@ class ILVRRun(GuideRun):
             kind: HeldNoise(run.noise, kind, len(_matched(self._in_state, kind)))
             for kind in dict.fromkeys(one.noise for one in self._in_state)
         }
+        self._last: Tensor | None = None  # matched prediction
 
     @property
     def hooks(self) -> frozenset[str]:
         """Those of the spaces that are matched in."""
-        of_state = {"state", "end"} if self._in_state else set[str]()
-        return frozenset(of_state | ({"prediction"} if self._in_prediction else set()))
+        of_state = {"state"} if self._in_state else set[str]()
+        return frozenset({"end"} | of_state | ({"prediction"} if self._in_prediction else set()))
 
     def merged(self, other: GuideRun) -> GuideRun | None:
         """The references of both, merged where they overlap."""
@@ -229,7 +210,7 @@ class ILVRRun(GuideRun):
                 held = self._noise[one.noise]
                 eps = held(step.index - 1, x_t.shape, step.gone_back).to(x_t.device)
                 targets.append(one.noised(weight, self.level(step), eps))
-        return merge(x_t, targets, self._rule)
+        return self._merged(x_t, targets)
 
     def level(self, step: Step) -> Step:
         """The noise level that a reference is given to match the state before ``step``."""
@@ -238,27 +219,44 @@ class ILVRRun(GuideRun):
     def prediction(self, x_0: Tensor, x_t: Tensor, step: Step) -> Tensor:
         """x_0 + w phi(y_0 - x_0)."""
         weighted = ((one, one.weight_of_prediction(step)) for one in self._in_prediction)
-        return merge(x_0, [one.clean(weight) for one, weight in weighted if weight], self._rule)
+        self._last = self._merged(x_0, [one.clean(weight) for one, weight in weighted if weight])
+        return self._last
 
     def end(self, x_0: Tensor) -> Tensor:
-        """The last of eq. 8: the finished picture with the clean reference."""
-        weighted = ((one, one.weight_at_end) for one in self._in_state)
-        return merge(x_0, [one.clean(weight) for one, weight in weighted if weight], self._rule)
+        """The last of eq. 8: the finished picture with the clean reference.
+
+        The last prediction was matched, but some samplers do not end there: they stop above level
+        0, or add older predictions.
+        """
+        ended = [one for one in self._placed if one.weight_at_end]
+        in_state = [one for one in ended if one in self._in_state]
+        matched = self._merged(x_0, [_at_end(one) for one in in_state])
+        late = [one for one in ended if one not in in_state]
+        if self._last is None or not late:
+            return matched
+        again = self._merged(matched, [_at_end(one) for one in late])
+        return torch.where(self._went_on(late, x_0, self._last), again, matched)
+
+    @staticmethod
+    def _went_on(late: Sequence[Placed], x_0: Tensor, last: Tensor) -> Tensor:
+        """Of each picture, whether its low frequencies are others than those of ``last``."""
+        moved, size = (
+            torch.stack([one.lowpass(x.float()).flatten(1).norm(dim=1) for one in late]).amax(0)
+            for x in (x_0 - last, last)
+        )
+        return (moved > WENT_ON * size).reshape(-1, *[1] * (x_0.ndim - 1))
+
+    def _merged(self, x: Tensor, targets: Sequence[Target]) -> Tensor:
+        """Band by band: references are averaged with those of their own band."""
+        for band in BANDS.values():
+            x = merge(x, [one for one in targets if type(one[0]) is band], self._rule)
+        return x
+
+
+def _at_end(one: Placed) -> Target:
+    return one.clean(one.weight_at_end)
 
 
 def _matched(placed: Iterable[Placed], kind: ReferenceNoise) -> set[int]:
     """The steps in which noise of a kind is needed."""
     return set[int]().union(*(one.weights for one in placed if one.noise == kind))
-
-
-def spans(indices: Sequence[int]) -> str:
-    """Ascending step numbers from 0 as people read them: ``[0, 1, 2, 5]`` is "1 to 3, 6"."""
-    runs: list[list[int]] = []
-    for index in indices:
-        if runs and index == runs[-1][-1] + 1:
-            runs[-1].append(index)
-        else:
-            runs.append([index])
-    return ", ".join(
-        f"{run[0] + 1} to {run[-1] + 1}" if len(run) > 1 else f"{run[0] + 1}" for run in runs
-    )

@@ -1,8 +1,9 @@
 """phi_N, the low-pass filter of ILVR (arXiv 2108.02938, section 3.2).
 
     phi_N(x) = U D x        down by N, then up by N, along both image axes
+    phi_{N,T}               of a video: the same along its frames too, by T
 
-    N       factor          real, >= 1
+    N, T    factor, frames_factor    real, >= 1
     D       down            (m, n), m = ceil(n / N): each row averages to one cell
     U       up              (n, m): each row interpolates one pixel
     h       kernel          cubic with a = -0.5 in the paper
@@ -133,27 +134,32 @@ class LowPass:
             From the image's side on, only the mean is left.
         kernel: ``cubic`` is the paper's. ``box`` (mean over cells) and ``spectral`` (ideal low
             pass) are exact projectors, phi(phi(x)) = phi(x), the others are not.
+        frames_factor: T, of a video, likewise: how many frames what is lost lasts; 1 leaves each
+            frame to itself.
 
     Raises:
-        InputError: the factor is below 1 or not a number, or the kernel is unknown.
+        InputError: a factor is below 1 or not a number, or the kernel is unknown.
     """
 
-    def __init__(self, factor: float, kernel: Kernel = "cubic") -> None:
-        if not (math.isfinite(factor) and factor >= 1):
-            raise InputError(f"The factor N is {factor}; use a number of at least 1.")
+    def __init__(self, factor: float, kernel: Kernel = "cubic", frames_factor: float = 1.0) -> None:
+        for name, value in (("factor N", factor), ("frames_factor T", frames_factor)):
+            if not (math.isfinite(value) and value >= 1):
+                raise InputError(f"The {name} is {value}; use a number of at least 1.")
         if kernel not in get_args(Kernel):
             raise InputError(f"The kernel is {kernel!r}; use one of {list(get_args(Kernel))}.")
-        self.factor = float(factor)
+        self.factor, self.frames_factor = float(factor), float(frames_factor)
         self.kernel: Kernel = kernel
 
     def __repr__(self) -> str:
-        return f"LowPass({self.factor:g}, kernel={self.kernel!r})"
+        frames = "" if self.frames_factor == 1 else f", frames_factor={self.frames_factor:g}"
+        return f"{type(self).__name__}({self.factor:g}, kernel={self.kernel!r}{frames})"
 
     def __call__(self, x: Tensor) -> Tensor:
         """The low frequencies of an image.
 
         Args:
-            x: (..., H, W), any float dtype; dimensions in front are batch.
+            x: (..., H, W), any float dtype; dimensions in front are batch. With a
+                ``frames_factor`` above 1, (..., T, H, W).
 
         Returns:
             The same shape and dtype; computed in fp32 where the input is narrower.
@@ -161,13 +167,14 @@ class LowPass:
         Raises:
             InputError: the tensor is not floating point or has fewer than two dimensions.
         """
-        if not x.is_floating_point() or x.ndim < 2:
+        sides = ("H", "W") if self.frames_factor == 1 else ("T", "H", "W")
+        if not x.is_floating_point() or x.ndim < len(sides):
             raise InputError(
                 f"The low-pass filter was given {x.dtype} of shape {tuple(x.shape)}; "
-                "use a floating-point tensor of shape (..., H, W)."
+                f"use a floating-point tensor of shape (..., {', '.join(sides)})."
             )
         if self.factor == 1:
-            return x.clone()
+            return x.clone() if self.frames_factor == 1 else self._slow(wide(x)).to(x.dtype)
         rows, up_w = self._rows(x)
         return (rows @ up_w.T).to(x.dtype)
 
@@ -195,11 +202,23 @@ class LowPass:
         Kept factored: U (D x) costs far less than (U D) x, whose matrix is n by n, or than
         gathering taps (11 to 87 times less, docs/benchmarks.md).
         """
-        dtype = torch.promote_types(x.dtype, torch.float32)
+        x = wide(x)
         height, width = x.shape[-2:]
-        down_h, up_h = _cached_matrices(height, self.factor, self.kernel, x.device, dtype)
-        down_w, up_w = _cached_matrices(width, self.factor, self.kernel, x.device, dtype)
-        return up_h @ (down_h @ (x.to(dtype) @ down_w.T)), up_w
+        down_h, up_h = _cached_matrices(height, self.factor, self.kernel, x.device, x.dtype)
+        down_w, up_w = _cached_matrices(width, self.factor, self.kernel, x.device, x.dtype)
+        return up_h @ self._slow(down_h @ (x @ down_w.T)), up_w
+
+    def _slow(self, x: Tensor) -> Tensor:
+        """U_T D_T x along the frames; x itself where each is left to itself."""
+        if self.frames_factor == 1:
+            return x
+        down, up = _cached_matrices(x.shape[-3], self.frames_factor, self.kernel, x.device, x.dtype)
+        return (up @ (down @ x.flatten(-2))).reshape(x.shape)
+
+
+def wide(x: Tensor) -> Tensor:
+    """x, in fp32 where it is narrower."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def match(x: Tensor, y: Tensor, lowpass: LowPass, weight: float | Tensor = 1.0) -> Tensor:

@@ -1,7 +1,12 @@
-"""A reference with its settings: what of it is matched, when, where and how strictly."""
+"""A reference with its settings: what of it is matched, when, where and how strictly.
+
+Of a video, (B, C, T, H, W), T is its frames: latent frames, of which most video models have one for
+four of the film (eight in some), after the first.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -14,6 +19,8 @@ from ..diffusion.guide import Run
 from ..diffusion.noise import ReferenceNoise
 from ..diffusion.schedule import Schedule, Step
 from ..errors import InputError, check_choice
+from .bands import BANDS, Band
+from .frames import FramesFit, weights_of_frames, with_frames
 from .lowpass import Kernel, LowPass
 from .weight import Weight, WeightSchedule, check_weight
 from .window import Window
@@ -28,7 +35,8 @@ class Reference:
 
     Args:
         image: (B, C, H, W) in [-1, 1], or a latent; B = 1, or a divisor of the sample's batch,
-            then repeated in turn.
+            then repeated in turn. For a video, also a clip (B, C, T, H, W) of any length; a
+            picture serves every frame.
         factor: N, the size of the detail that is left to the model.
         factor_unit: of N: pixels of the sampled tensor (``cells`` of a latent), or a ``share`` of
             its shorter side, which means the same on every model.
@@ -40,10 +48,18 @@ class Reference:
         noise: of the reference in the state space: ``fresh`` (the paper), ``fixed`` or
             ``hybrid``, see :class:`~ilvr_latent.diffusion.noise.HeldNoise`; ``None`` is the
             driver's: ``fresh`` in pixel space, ``hybrid`` in ComfyUI and diffusers.
+        band: what is held: the ``coarse`` band (the paper), the ``fine`` one, which is all the
+            rest, or of a video the ``fast`` one, see :mod:`.bands`.
+        frames_factor: T of phi_{N,T}, for videos: how many frames what is left to the model lasts.
+            1 holds each frame for itself.
+        frame_weights: for videos, how strictly each frame is held: a schedule over the time of the
+            video, from 0 (its first frame) to 1 (its last); ``None`` = all alike.
+        frames_fit: a clip of another length is ``stretch``ed over the video's time, or begins with
+            it and then ``hold``s its last frame.
 
     Raises:
         InputError: the image or mask has the wrong rank or values that are not finite, the
-            weight is outside [0, 1], or a choice is unknown.
+            weight is outside [0, 1], the band is empty, or a choice is unknown.
     """
 
     image: Tensor
@@ -55,12 +71,18 @@ class Reference:
     space: Space = defaults.SPACE
     noise: ReferenceNoise | None = None
     factor_unit: FactorUnit = "cells"
+    band: Band = "coarse"
+    frames_factor: float = 1.0
+    frame_weights: WeightSchedule | None = None
+    frames_fit: FramesFit = "stretch"
 
     def __post_init__(self) -> None:
         check_choice("unit of the factor", self.factor_unit, get_args(FactorUnit))
-        if self.factor_unit == "cells":
-            LowPass(self.factor, self.kernel)
-        elif not 0 < self.factor <= 1:
+        check_choice("band", self.band, get_args(Band))
+        check_choice("frames_fit", self.frames_fit, get_args(FramesFit))
+        # A share is known to be wide enough only when the size is.
+        self._filter(self.factor if self.factor_unit == "cells" else 2.0)
+        if self.factor_unit == "share" and not 0 < self.factor <= 1:
             raise InputError(
                 f"The factor is {self.factor:g} of the side; use a share above 0 (the reference "
                 "itself) up to 1 (its mean colour)."
@@ -85,10 +107,26 @@ class Reference:
             raise InputError("The mask is empty; paint where to match, or leave the mask out.")
 
     def lowpass(self, shape: Sequence[int]) -> LowPass:
-        """phi_N for a run of this shape."""
+        """phi_N for a run of this shape, or the filter of the band that is held instead.
+
+        Raises:
+            InputError: the band is empty, or has to do with frames and the run is of pictures.
+        """
+        self._check_frames(shape)
         if self.factor_unit == "cells":
-            return LowPass(self.factor, self.kernel)
-        return LowPass(max(1.0, self.factor * min(shape[-2:])), self.kernel)
+            return self._filter(self.factor)
+        return self._filter(max(1.0, self.factor * min(shape[-2:])))
+
+    def _check_frames(self, shape: Sequence[int]) -> None:
+        in_time = self.frames_factor > 1 or self.frame_weights is not None
+        if in_time and len(shape) != 5:
+            raise InputError(
+                f"frames_factor is {self.frames_factor:g}, or frames have weights, but what is "
+                "sampled are pictures; leave both out (of diffusers, a video counts as pictures)."
+            )
+
+    def _filter(self, factor: float) -> LowPass:
+        return BANDS[self.band](factor, self.kernel, self.frames_factor)
 
     def matched_steps(self, schedule: Schedule) -> frozenset[int]:
         """Indices of the sampling steps in the window.
@@ -131,7 +169,12 @@ class Reference:
         Raises:
             InputError: channels, size or batch do not fit.
         """
-        image, shape = run.picture(self.image), run.shape
+        self._check_frames(run.shape)
+        image, shape = self.image, run.shape
+        if len(shape) == 5:
+            clip = image if image.ndim == 5 else image.unsqueeze(2)
+            image = with_frames(clip, shape[2], self.frames_fit)
+        image = run.picture(image)
         if tuple(image.shape[1:]) != tuple(shape[1:]):
             raise InputError(
                 f"The reference has shape {tuple(image.shape)} (batch, channels, height, "
@@ -148,9 +191,9 @@ class Reference:
         areas = [] if run.inpainting_area is None else [run.inpainting_area]
         if self.mask is not None:
             areas.insert(0, self._mask_in(run))
-        if not areas:
-            return image, None
-        return image, areas[0] if len(areas) == 1 else areas[0] * areas[1]
+        if self.frame_weights is not None:
+            areas.append(weights_of_frames(self.frame_weights, shape[2]).to(run.device))
+        return image, functools.reduce(torch.mul, areas) if areas else None
 
     def _mask_in(self, run: Run) -> Tensor:
         assert self.mask is not None

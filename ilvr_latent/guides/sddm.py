@@ -33,6 +33,7 @@ from ..diffusion.guide import Denoise, GuideRun, Run
 from ..diffusion.reverse import Transition
 from ..diffusion.schedule import Step
 from ..errors import InputError
+from ..phrases import Phrase, spans
 from .blocks import (
     ReferenceStatistics,
     block_adain,
@@ -43,7 +44,6 @@ from .blocks import (
     unblocked,
 )
 from .energy import AnyEnergy, Energy, energy_in, slope
-from .ilvr import spans
 from .min_norm import min_norm
 from .reference import Reference
 from .window import Window
@@ -116,7 +116,13 @@ class SDDM:
         """
         window = self.window or self._before_range_t(len(run.schedule))
         if window is None:
-            run.tell(f"Guides no step of {len(run.schedule)}: range_t is {self.range_t}.")
+            run.tell(
+                Phrase(
+                    "Guides no step of {count}: range_t is {range_t}.",
+                    count=len(run.schedule),
+                    range_t=self.range_t,
+                )
+            )
             return None
         check_blocks(run.shape, self.blocks)
         reference = dataclasses.replace(self.reference, window=window)
@@ -132,11 +138,21 @@ class SDDM:
         last = steps - 2 - self.range_t
         return Window.steps(0, last) if last >= 0 else None
 
-    def _in_words(self, run: Run, guided: frozenset[int]) -> str:
+    def _in_words(self, run: Run, guided: frozenset[int]) -> Phrase:
         height, width = (side // self.blocks for side in run.shape[-2:])
-        cells = "pixels" if run.cell == 1 else "cells"
-        steps = f"in steps {spans(sorted(guided))} of" if guided else "in none of the steps of"
-        return f"Holds blocks of {width}x{height} {cells} {steps} {len(run.schedule)}."
+        count = len(run.schedule)
+        when = Phrase("in none of the steps of {count}", count=count)
+        if guided:
+            steps = spans(sorted(guided))
+            when = Phrase("in steps {steps} of {count}", steps=steps, count=count)
+        return Phrase(
+            "Holds blocks of {width}x{height} pixels {when}."
+            if run.cell == 1
+            else "Holds blocks of {width}x{height} cells {when}.",
+            width=width,
+            height=height,
+            when=when,
+        )
 
 
 class SDDMRun(GuideRun):

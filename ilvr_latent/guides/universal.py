@@ -23,6 +23,7 @@ from ..diffusion.gradients import gradient, gradient_through
 from ..diffusion.guide import Denoise, GuideRun, Run
 from ..diffusion.schedule import Step
 from ..errors import InputError
+from .energy import tried
 
 Loss = Callable[[Tensor], Tensor]
 """Clean pictures (B, C, H, W) to (B,), lower is better; see :mod:`.losses` for some."""
@@ -67,11 +68,33 @@ class UniversalGuidance:
         self.recurrence = recurrence
 
     def begin(self, run: Run) -> GuideRun | None:
-        """``None`` where every part is left out."""
+        """``None`` where every part is left out.
+
+        Raises:
+            InputError: the loss is not one finite number for each picture.
+        """
         guides = self.weight or (self.backward_steps and self.backward_lr)
         if not guides and self.recurrence == 1:
             return None
+        if guides:
+            self._try(run)
         return _UniversalRun(self) if self.recurrence == 1 else _RecurrentRun(self)
+
+    def _try(self, run: Run) -> None:
+        """On something grey, before any step is taken."""
+        batch = run.shape[0]
+        value = tried(lambda: self.loss(torch.zeros(tuple(run.shape), device=run.device)))
+        if value is None:
+            return
+        if tuple(value.shape) != (batch,):
+            raise InputError(
+                f"The loss gave a result of shape {tuple(value.shape)} for {batch} pictures; it "
+                f"must give one number for each, of shape ({batch},)."
+            )
+        if not bool(torch.isfinite(value).all()):
+            raise InputError(
+                "The loss is NaN or infinite for a grey picture; it must be finite for every one."
+            )
 
 
 class _UniversalRun(GuideRun):

@@ -16,6 +16,7 @@ from ..pictures.images import find_images, fit_to, read_image, to_tensor
 from .protocols import FeatureExtractor
 
 EMBEDDED_DOMAIN = ASSETS / "features64-emoji.safetensors"
+IMAGENET_DOMAIN = ASSETS / "imagenet-emoji.safetensors"
 BATCH = 64
 
 
@@ -35,9 +36,14 @@ class Domain:
     held_out: Tensor | None = None
 
 
-def load_embedded_domain() -> Domain:
-    """What the embedded pixel model was trained on; made by ``training/export_features.py``."""
-    stored = load_file(EMBEDDED_DOMAIN)
+def load_embedded_domain(path: Path = EMBEDDED_DOMAIN) -> Domain:
+    """What the embedded pixel model was trained on.
+
+    Args:
+        path: :data:`EMBEDDED_DOMAIN`, by the embedded network (``training/export_features.py``),
+            or :data:`IMAGENET_DOMAIN`, by that of ImageNet (``training/export_imagenet.py``).
+    """
+    stored = load_file(path)
     return Domain(
         "training pictures of the embedded model",
         stored["features"].float(),

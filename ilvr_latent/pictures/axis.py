@@ -69,8 +69,8 @@ def parse_axis(text: str, readers: Mapping[str, Reader]) -> Axis:
     name = written.strip().replace("-", "_")
     if name not in readers:
         raise InputError(
-            f"An axis varies {written.strip()!r}; write NAME=VALUE,VALUE with one of the names "
-            f"{', '.join(readers)}."
+            f"An axis varies {written.strip()!r}; write a setting and its values, such as "
+            f"'{next(iter(readers))}: 2, 4', with one of {', '.join(readers)}."
         )
     rest = text[min(ends) + 1 :] if ends else ""
     texts = tuple(part.strip() for part in rest.split("|" if "|" in rest else ","))

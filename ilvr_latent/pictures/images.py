@@ -67,8 +67,8 @@ def decode_image(data: bytes, name: str) -> Image.Image:
 def _decoded(file: Path | io.BytesIO, path: Path | str) -> Image.Image:
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures before it refuses huge ones; they are fine here.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow warns of large pictures, which are fine here, and of metadata that is broken.
+            warnings.simplefilter("ignore")
             with Image.open(file, formats=FORMATS) as opened:
                 _check_size(opened, path)
                 return as_rgb(opened)
@@ -80,7 +80,8 @@ def _decoded(file: Path | io.BytesIO, path: Path | str) -> Image.Image:
         ) from None
     # A damaged file can fail in any way at all, and none of them is a defect of ours.
     except (Exception, Image.DecompressionBombError) as error:
-        reason = (str(error) or type(error).__name__).replace(repr(file), "its bytes")
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = reason.replace(repr(file), "its bytes")
         raise InputError(
             f"{str(path)!r} cannot be read as a picture ({reason}); save it again as PNG or JPEG."
         ) from None

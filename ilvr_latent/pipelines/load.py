@@ -15,6 +15,7 @@ import torch
 
 from ..errors import InputError
 from ..shipped import LATENT_MODEL
+from .index import check_index
 from .levels import SOLVERS, scale_of, solver_of
 
 # What diffusers and transformers raise about files that are missing or cannot be read.
@@ -59,13 +60,9 @@ def from_folder(path: Path, dtype: torch.dtype | None) -> Any:
     """A pipeline from the folder that ``save_pretrained`` wrote, on the CPU.
 
     Raises:
-        InputError: the folder is none, or is not whole.
+        InputError: the folder is none, is not whole, or names code that is not of diffusers.
     """
-    if not (path / "model_index.json").is_file():
-        raise InputError(
-            f"The folder {str(path)!r} has no model_index.json, so it is no diffusers pipeline; "
-            "give the folder that save_pretrained wrote."
-        )
+    check_index(path)
     try:
         return diffusers.DiffusionPipeline.from_pretrained(
             str(path), local_files_only=True, use_safetensors=True, **_precision(dtype)

@@ -67,6 +67,7 @@ class Made(Generic[T]):
     Attributes:
         request: what it is of.
         picture: RGB.
+        method: that it was made by.
         factor: N.
         seed: of its noise.
         of: how many pictures the row has.
@@ -76,6 +77,7 @@ class Made(Generic[T]):
 
     request: Request[T]
     picture: Image.Image
+    method: str
     factor: float
     seed: int
     of: int
@@ -229,6 +231,7 @@ class Translator:
             Made(
                 shot.request,
                 picture,
+                shot.options.method,
                 settings.factor,
                 shot.seed,
                 shot.of,

@@ -128,7 +128,7 @@ class Worker:
 
     def _keep(self, shard: int, made: Made[Token], outcome: Outcome) -> None:
         place, row = made.request.token
-        name = file_name(row.name, made.factor, made.seed)
+        name = file_name(row.name, made.method, made.factor, made.seed)
         if self._job.format == "tar":
             # What WebDataset takes for the name of a sample ends at the first dot.
             name = f"{name.removesuffix('.png').replace('.', '_')}.png"

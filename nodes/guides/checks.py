@@ -22,14 +22,9 @@ def checked_samples(model: ModelPatcher, latent: dict[str, Any], name: str) -> T
         name: of the input.
 
     Raises:
-        InputError: the latent is empty, or of another kind of model, or the model has no pictures.
+        InputError: the latent is of another kind of model, or the model has no pictures.
     """
-    samples: Tensor | None = latent.get("samples")
-    if samples is None:
-        raise InputError(
-            f"The {name} is an empty latent (it has no samples); plug in the LATENT of ILVR "
-            "Reference (VAE Encode)."
-        )
+    samples: Tensor = latent["samples"]
     latent_format = model.get_model_object("latent_format")
     if latent_format.latent_dimensions not in (2, 3):
         raise InputError(
@@ -52,7 +47,7 @@ def check_mask(mask: Tensor | None) -> None:
     Raises:
         InputError: it is black everywhere.
     """
-    if mask is not None and (mask.numel() == 0 or not bool(torch.any(mask > 0))):
+    if mask is not None and not bool(torch.any(mask > 0)):
         raise InputError(
             "The mask is black everywhere, so nothing would be matched; paint the area to hold "
             "to the reference white, or unplug the mask."

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from ...ilvr_latent import InputError
 from ...ilvr_latent.guides import ClipGuidance
+from ..node import Node
 from ..schema import schema
 from .networks import Decoder, PictureEncoder, as_pictures, guided_with
 
 
-class ILVRClipGuidance(io.ComfyNode):
+class ILVRClipGuidance(Node):
     """Lead what a MODEL samples towards what CLIP takes for a text or a picture."""
 
     @classmethod

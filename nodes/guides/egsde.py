@@ -10,11 +10,12 @@ from comfy_api.latest import io
 from ...ilvr_latent import EGSDE
 from ...ilvr_latent.guides.lowpass import Kernel
 from ..driver import guided
+from ..node import Node
 from ..schema import schema
 from .checks import checked_samples
 
 
-class ILVREGSDE(io.ComfyNode):
+class ILVREGSDE(Node):
     """Pull what a MODEL samples softly towards the layout of a source."""
 
     @classmethod

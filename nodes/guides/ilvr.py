@@ -11,13 +11,20 @@ from torch import Tensor
 from ...ilvr_latent import ILVR, Reference
 from ..driver import guided
 from ..fitting import pixels_to_a_cell
+from ..node import Node
 from ..schema import schema
 from .checks import check_mask, checked_samples
-from .widget_values import Expert, chosen_factor, chosen_weight, chosen_window
+from .widget_values import (
+    Expert,
+    chosen_factor,
+    chosen_frame_weights,
+    chosen_weight,
+    chosen_window,
+)
 from .widgets import inputs
 
 
-class ILVRApply(io.ComfyNode):
+class ILVRApply(Node):
     """Hold what a MODEL samples to the low frequencies of a reference."""
 
     @classmethod
@@ -28,6 +35,8 @@ class ILVRApply(io.ComfyNode):
             search_aliases=[
                 "reference image",
                 "image to image",
+                "img2img",
+                "style transfer",
                 "style",
                 "composition",
                 "low frequencies",
@@ -79,6 +88,10 @@ class ILVRApply(io.ComfyNode):
                 kernel=chosen.kernel,
                 space=chosen.space,
                 noise=chosen.noise,
+                band=chosen.band,
+                frames_factor=chosen.frames_factor,
+                frame_weights=chosen_frame_weights(chosen),
+                frames_fit=chosen.frames_fit,
             )
         )
         return io.NodeOutput(guided(model, guide, getattr(cls.hidden, "unique_id", None)))

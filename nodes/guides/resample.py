@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from ...ilvr_latent import InputError, Resampling, SeededNoise
 from ...ilvr_latent.diffusion.resampling import renoised
+from ..node import Node
 from ..schema import schema
 
 SamplerFunction = Callable[..., Tensor]
@@ -28,7 +29,7 @@ SamplerFunction = Callable[..., Tensor]
 JUMP_SEED, STRETCH_SEED = 0x5245504149, 0x9E3779B9
 
 
-class ILVRResample(io.ComfyNode):
+class ILVRResample(Node):
     """A SAMPLER that goes back and takes steps again."""
 
     @classmethod

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from ...ilvr_latent import SDDM
 from ..driver import guided
+from ..node import Node
 from ..schema import schema
 from .checks import check_mask, checked_samples
 from .widget_values import Expert, chosen_window
 
 
-class ILVRBlockStatistics(io.ComfyNode):
+class ILVRBlockStatistics(Node):
     """Hold what a MODEL samples to the block statistics of a reference."""
 
     @classmethod

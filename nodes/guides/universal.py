@@ -10,9 +10,9 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ...ilvr_latent import InputError
-from ...ilvr_latent.errors import check_choice
 from ...ilvr_latent.guides import UniversalGuidance, losses
 from ..fitting import fit_mask, resized
+from ..node import Node
 from ..schema import schema
 from .checks import check_mask
 from .networks import Decoder, PictureEncoder, as_pictures, guided_with
@@ -21,7 +21,7 @@ LossName = Literal["colours", "picture", "edges", "style"]
 Loss = Callable[[Tensor], Tensor]
 
 
-class ILVRUniversalGuidance(io.ComfyNode):
+class ILVRUniversalGuidance(Node):
     """Lead what a MODEL samples to where a loss of the picture is low."""
 
     @classmethod
@@ -60,7 +60,6 @@ class ILVRUniversalGuidance(io.ComfyNode):
         Raises:
             InputError: the target, the mask or a number cannot be used, or a network is missing.
         """
-        check_choice("loss", loss, get_args(LossName))
         check_mask(mask)
         if mask is not None and loss != "picture":
             raise InputError(f"The loss {loss!r} has no mask; unplug it, or use 'picture'.")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from ...ilvr_latent import InputError, WeightSchedule, Window, defaults
 from ...ilvr_latent.diffusion.noise import ReferenceNoise
-from ...ilvr_latent.errors import check_choice
+from ...ilvr_latent.guides.bands import Band
+from ...ilvr_latent.guides.frames import FramesFit
 from ...ilvr_latent.guides.lowpass import Kernel
 from ...ilvr_latent.guides.reference import FactorUnit, Space
 from ...ilvr_latent.guides.weight import Weight
@@ -32,12 +33,10 @@ class Expert:
     start_step: int = 0
     end_step: int = 10000
     factor_unit: Unit = "cells"
-
-    def __post_init__(self) -> None:
-        # The host does not hold a value against the options of its combo.
-        known = {"weight_schedule": WeightKind, "range_unit": RangeUnit, "factor_unit": Unit}
-        for name, options in known.items():
-            check_choice(name, getattr(self, name), get_args(options))
+    band: Band = "coarse"
+    frames_factor: float = 1.0
+    frame_weights: str = ""
+    frames_fit: FramesFit = "stretch"
 
 
 def chosen_factor(factor: float, unit: Unit, cell: int) -> tuple[float, FactorUnit]:
@@ -103,3 +102,12 @@ def chosen_weight(weight: float, expert: Expert) -> Weight:
     if expert.weight_schedule == "points":
         return WeightSchedule.parse(expert.weight_points).scaled(weight)
     return WeightSchedule.ramp(weight, expert.end_weight, expert.weight_schedule)
+
+
+def chosen_frame_weights(expert: Expert) -> WeightSchedule | None:
+    """How strictly each frame of a video is held; ``None`` where nothing was typed: all alike.
+
+    Raises:
+        InputError: points that cannot be read.
+    """
+    return WeightSchedule.parse(expert.frame_weights) if expert.frame_weights.strip() else None

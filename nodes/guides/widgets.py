@@ -7,6 +7,8 @@ from typing import Any, get_args
 from comfy_api.latest import io
 
 from ...ilvr_latent import defaults
+from ...ilvr_latent.guides.bands import Band
+from ...ilvr_latent.guides.frames import FramesFit
 from ...ilvr_latent.guides.lowpass import Kernel
 from ...ilvr_latent.guides.reference import Space
 from ..schema import advanced
@@ -16,6 +18,7 @@ from .widget_values import WEIGHT_POINTS, RangeUnit, Unit, WeightKind
 def inputs() -> list[Any]:
     """All of them, in the order of the node: a workflow's values belong to places."""
     expert = [*_matching_inputs(), *_weight_inputs(), *_range_inputs(), _factor_unit()]
+    expert += _band_inputs()
     return [*_main_inputs(), *map(advanced, expert)]
 
 
@@ -215,3 +218,55 @@ def _factor_unit() -> Any:
             "shorter side (0.0625 is 1/16), which means the same on every model and at every size."
         ),
     )
+
+
+def _band_inputs() -> list[Any]:
+    """Which part of the reference is held, and the time of videos."""
+    return [
+        io.Combo.Input(
+            "band",
+            options=list(get_args(Band)),
+            default="coarse",
+            optional=True,
+            tooltip=(
+                "What of the reference is held. coarse (the paper): what is larger than factor. "
+                "fine: the rest, so details stay and light, colours and layout are free. fast, for "
+                "videos: of the coarse part, what changes within frames_factor frames; a still "
+                "picture then takes the flicker away."
+            ),
+        ),
+        io.Float.Input(
+            "frames_factor",
+            default=1.0,
+            min=1.0,
+            max=4096.0,
+            step=0.5,
+            optional=True,
+            tooltip=(
+                "For videos: what changes within this many frames of the latent (of most models 4 "
+                "frames of the film each) is left to the model, and the slow course is held. 1 "
+                "holds every frame; as many as there are hold their mean alone."
+            ),
+        ),
+        io.String.Input(
+            "frame_weights",
+            default="",
+            optional=True,
+            tooltip=(
+                "For videos, how strictly each frame is held: pairs of place in time (0 = the "
+                "first frame, 1 = the last) and weight, with straight lines between them. 0:1, "
+                "0.5:0 holds the beginning and lets go. Empty: all alike."
+            ),
+        ),
+        io.Combo.Input(
+            "frames_fit",
+            options=list(get_args(FramesFit)),
+            default="stretch",
+            optional=True,
+            tooltip=(
+                "For videos, a reference of another length. stretch lays it over the whole time: "
+                "two key frames become a fade. hold begins with it and then keeps its last frame: "
+                "to go on from the end of another clip."
+            ),
+        ),
+    ]

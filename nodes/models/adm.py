@@ -10,6 +10,7 @@ import torch
 from comfy_api.latest import io
 
 from ...ilvr_latent.embedded import PIXEL_MODEL
+from ..node import Node
 from ..schema import schema
 from .adm_model import CLASS_LABEL, adm_model
 from .pixel_vae import pixel_vae
@@ -20,7 +21,7 @@ AUTO = "auto"
 folder_paths.add_model_folder_path("adm", str(Path(folder_paths.models_dir) / "adm"))
 
 
-class ILVRLoadADM(io.ComfyNode):
+class ILVRLoadADM(Node):
     """A guided-diffusion checkpoint as MODEL and VAE."""
 
     @classmethod
@@ -127,7 +128,7 @@ def _path(ckpt_name: str) -> str:
     return found or folder_paths.get_full_path_or_raise("checkpoints", ckpt_name)
 
 
-class ILVRADMConditioning(io.ComfyNode):
+class ILVRADMConditioning(Node):
     """A class label where ComfyUI expects a prompt."""
 
     @classmethod
@@ -167,7 +168,7 @@ class ILVRADMConditioning(io.ComfyNode):
         return io.NodeOutput(conditioning, conditioning)
 
 
-class ILVREmptyPixels(io.ComfyNode):
+class ILVREmptyPixels(Node):
     """An empty latent whose cells are pixels."""
 
     @classmethod

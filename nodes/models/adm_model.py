@@ -6,7 +6,6 @@ x = x_t / sqrt(a_bar)                  ComfyUI's state
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +119,8 @@ class ADMModel(comfy.model_base.BaseModel):
         self.config: ADMConfig = adm.config
         self.diffusion_model = _Network(adm)
         self.model_sampling = _model_sampling(adm.config, supported)
+        # Along a side, in pixels; says that this is a pixel model.
+        self.trained_size = adm.config.image_size
 
     def extra_conds(self, **kwargs: Any) -> dict[str, Any]:
         """The class label, checked before sampling begins."""
@@ -170,13 +171,8 @@ def adm_model(path: str, **flags: Any) -> comfy.model_patcher.ModelPatcher:
         **flags: guided-diffusion's, where file and table do not tell.
 
     Raises:
-        InputError: the file cannot be used, flags are missing, or diffusers is not installed.
+        InputError: the file cannot be used, or flags are missing.
     """
-    if importlib.util.find_spec("diffusers") is None:
-        raise InputError(
-            "ADM checkpoints need the Python package 'diffusers'; install this pack's "
-            "requirements.txt with ComfyUI's Python and start ComfyUI again."
-        )
     offload = comfy.model_management.unet_offload_device()
     adm = load_adm(path, device=offload, **flags)
     if adm.config.super_resolution:

@@ -18,7 +18,8 @@ from ...ilvr_latent import InputError, SeededNoise
 from ...ilvr_latent.diffusion.reverse import Transition, transitions
 from ...ilvr_latent.diffusion.samplers import SAMPLERS, Mean, chosen_sampler
 from ...ilvr_latent.diffusion.schedule import alphas_cumprod, respaced_timesteps
-from ...ilvr_latent.errors import check_choice
+from ...ilvr_latent.errors import about
+from ..node import Node
 from ..schema import schema
 from .adm_model import OPTIONS, ADMModel, ADMOptions
 
@@ -26,7 +27,7 @@ from .adm_model import OPTIONS, ADMModel, ADMOptions
 SEED_OFFSET = 0x41444D
 
 
-class ILVRADMSampler(io.ComfyNode):
+class ILVRADMSampler(Node):
     """The sampler of the paper."""
 
     @classmethod
@@ -75,12 +76,11 @@ class ILVRADMSampler(io.ComfyNode):
         Raises:
             InputError: there is no such sampler.
         """
-        check_choice("sampler", sampler, tuple(SAMPLERS))
         options = {"sampler": sampler, "eta": eta, "clip_denoised": clip_denoised}
         return io.NodeOutput(comfy.samplers.KSAMPLER(sample_adm, options))
 
 
-class ILVRADMSchedule(io.ComfyNode):
+class ILVRADMSchedule(Node):
     """guided-diffusion's respacing."""
 
     @classmethod
@@ -112,7 +112,8 @@ class ILVRADMSchedule(io.ComfyNode):
             InputError: not an ADM model, or the respacing cannot be read.
         """
         config = _adm(model.model).config
-        timesteps = respaced_timesteps(config.diffusion_steps, respacing)[::-1]
+        with about("respacing"):
+            timesteps = respaced_timesteps(config.diffusion_steps, respacing)[::-1]
         sigmas = model.get_model_object("model_sampling").sigmas[timesteps]
         return io.NodeOutput(torch.cat([sigmas.cpu(), torch.zeros(1)]))
 

@@ -9,17 +9,18 @@ import folder_paths
 from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 
-from ...ilvr_latent import InputError
 from ...ilvr_latent.adm import load_adm_classifier
+from ...ilvr_latent.embedded import CLASSIFIER, CLASSIFIER_FLAGS
+from ..node import Node
 from ..schema import advanced, schema
 
 ClassifierType = io.Custom("ILVR_CLASSIFIER")
-NONE = "put a classifier into models/adm"
+EMBEDDED = "classifier64.safetensors (embedded)"
 
 folder_paths.add_model_folder_path("adm", str(Path(folder_paths.models_dir) / "adm"))
 
 
-class ILVRLoadClassifier(io.ComfyNode):
+class ILVRLoadClassifier(Node):
     """A guided-diffusion classifier checkpoint."""
 
     @classmethod
@@ -41,9 +42,10 @@ class ILVRLoadClassifier(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "ckpt_name",
-                    options=list(dict.fromkeys(names)) or [NONE],
-                    tooltip="A .pt or .safetensors file in models/adm or models/checkpoints. No "
-                    "code in it is run.",
+                    options=[EMBEDDED, *dict.fromkeys(names)],
+                    tooltip="The embedded one tells eight groups of emoji apart, for the pixel "
+                    "model of Load Demo Model. Your own (.pt or .safetensors) go into models/adm "
+                    "or models/checkpoints; no code in them is run.",
                 ),
                 _number("num_head_channels", "Width of one attention head."),
                 _number("image_size", "Side of the pictures that it was trained on."),
@@ -65,12 +67,13 @@ class ILVRLoadClassifier(io.ComfyNode):
         Raises:
             InputError: the file cannot be used, or flags are missing.
         """
-        if ckpt_name == NONE:
-            raise InputError("There is no classifier yet; put one into models/adm.")
-        path = folder_paths.get_full_path("adm", ckpt_name)
-        path = path or folder_paths.get_full_path_or_raise("checkpoints", ckpt_name)
         flags = {"num_head_channels": num_head_channels, "image_size": image_size, "depth": depth}
         given = {name: value for name, value in flags.items() if value}
+        if ckpt_name == EMBEDDED:
+            path, given = str(CLASSIFIER), {**CLASSIFIER_FLAGS, **given}
+        else:
+            path = folder_paths.get_full_path("adm", ckpt_name)
+            path = path or folder_paths.get_full_path_or_raise("checkpoints", ckpt_name)
         offload = comfy.model_management.unet_offload_device()
         network = load_adm_classifier(path, device=offload, **given)
         device = comfy.model_management.get_torch_device()

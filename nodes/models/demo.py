@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...ilvr_latent.embedded import LATENT_MODEL, PIXEL_MODEL
-from ...ilvr_latent.errors import check_choice
+from ..node import Node
 from .adm_model import adm_model
 from .demo_text import NoPrompt, demo_clip
 from .demo_unet import demo_unet
@@ -16,7 +16,7 @@ TEXT_TO_IMAGE = "text to image (latent)"
 PIXELS = "pixels"
 
 
-class ILVRLoadDemo(io.ComfyNode):
+class ILVRLoadDemo(Node):
     """An embedded model as MODEL, CLIP and VAE."""
 
     @classmethod
@@ -49,6 +49,7 @@ class ILVRLoadDemo(io.ComfyNode):
                 ),
                 io.Vae.Output(tooltip="Between pictures and the latents of this model."),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -58,9 +59,10 @@ class ILVRLoadDemo(io.ComfyNode):
         Raises:
             InputError: a file of the model is missing or damaged.
         """
-        check_choice("which", which, (TEXT_TO_IMAGE, PIXELS))
         if which == PIXELS:
             return io.NodeOutput(adm_model(str(PIXEL_MODEL)), NoPrompt(), pixel_vae())
         return io.NodeOutput(
-            demo_unet(LATENT_MODEL), demo_clip(LATENT_MODEL), demo_vae(LATENT_MODEL)
+            demo_unet(LATENT_MODEL),
+            demo_clip(LATENT_MODEL, getattr(cls.hidden, "unique_id", None)),
+            demo_vae(LATENT_MODEL),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,7 +18,12 @@ import torch
 from torch import Tensor
 
 from ...ilvr_latent import InputError
+from ...ilvr_latent.phrases import Phrase
+from ...ilvr_latent.shipped import LATENT_WORDS
+from ..readout import show
 from .demo_files import read_config, read_weights
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "text_model."
 
@@ -46,11 +53,36 @@ class NoPrompt:
     clone = tokenize
 
 
-def demo_clip(folder: Path) -> comfy.sd.CLIP:
+class KnownWords(comfy.sd1_clip.SDTokenizer):
+    """The host's tokenizer, which says what words no caption had.
+
+    Args:
+        node_id: of the node that says it.
+        **kwargs: of the host's.
+    """
+
+    def __init__(self, node_id: str | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._node_id = node_id
+        self._known = frozenset(LATENT_WORDS.read_text(encoding="utf-8").split())
+
+    def tokenize_with_weights(self, text: str, *args: Any, **kwargs: Any) -> Any:
+        """Tokens as ever."""
+        words = re.findall(r"[a-z]{2,}", re.sub(r"embedding:\S+", "", text.lower()))
+        unknown = [word for word in dict.fromkeys(words) if word not in self._known]
+        if unknown:
+            said = Phrase("Words that this model does not know: {words}.", words=", ".join(unknown))
+            logger.warning("Load Demo Model: %s", said)
+            show(self._node_id, said)
+        return super().tokenize_with_weights(text, *args, **kwargs)
+
+
+def demo_clip(folder: Path, node_id: str | None = None) -> comfy.sd.CLIP:
     """The CLIP: 16 tokens at a time, emphasis and longer prompts as the host handles them.
 
     Args:
         folder: of the whole model.
+        node_id: of the node that says which words of a prompt it does not know.
 
     Raises:
         InputError: a file is missing or damaged.
@@ -59,7 +91,7 @@ def demo_clip(folder: Path) -> comfy.sd.CLIP:
     weights = _in_the_hosts_words(read_weights(folder, "text_encoder"))
     clip = comfy.sd.CLIP(
         comfy.supported_models_base.ClipTarget(
-            partial(comfy.sd1_clip.SD1Tokenizer, tokenizer=_tokenizer(folder, config)),
+            partial(comfy.sd1_clip.SD1Tokenizer, tokenizer=_tokenizer(folder, config, node_id)),
             partial(comfy.sd1_clip.SD1ClipModel, clip_model=_encoder(config)),
         ),
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
@@ -69,9 +101,10 @@ def demo_clip(folder: Path) -> comfy.sd.CLIP:
     return clip
 
 
-def _tokenizer(folder: Path, config: dict[str, Any]) -> partial[Any]:
+def _tokenizer(folder: Path, config: dict[str, Any], node_id: str | None) -> partial[Any]:
     return partial(
-        comfy.sd1_clip.SDTokenizer,
+        KnownWords,
+        node_id,
         tokenizer_path=str(folder / "tokenizer"),
         max_length=config["max_position_embeddings"],
         embedding_size=config["hidden_size"],

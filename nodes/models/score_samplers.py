@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ...ilvr_latent.diffusion.dormand_prince import check_tolerance
 from ...ilvr_latent.diffusion.predictor_corrector import PREDICTORS, SNR, PredictorCorrector
-from ...ilvr_latent.errors import check_choice
+from ..node import Node
 from ..schema import schema
 from .score_sampling import cold, predictor_corrector, probability_flow
 
@@ -15,7 +15,7 @@ FOR_SAMPLER_CUSTOM = "For SamplerCustom or SamplerCustomAdvanced."
 ALGORITHMS, NOISES = ("2", "1"), ("implied", "fixed")
 
 
-class ILVRPredictorCorrectorSampler(io.ComfyNode):
+class ILVRPredictorCorrectorSampler(Node):
     """The sampler of Score SDE with noise."""
 
     @classmethod
@@ -70,7 +70,7 @@ class ILVRPredictorCorrectorSampler(io.ComfyNode):
         return io.NodeOutput(comfy.samplers.KSAMPLER(predictor_corrector(moves)))
 
 
-class ILVRProbabilityFlowSampler(io.ComfyNode):
+class ILVRProbabilityFlowSampler(Node):
     """The sampler of Score SDE without noise."""
 
     @classmethod
@@ -113,7 +113,7 @@ class ILVRProbabilityFlowSampler(io.ComfyNode):
         return io.NodeOutput(comfy.samplers.KSAMPLER(probability_flow(chosen)))
 
 
-class ILVRColdSampler(io.ComfyNode):
+class ILVRColdSampler(Node):
     """The sampler of Cold Diffusion."""
 
     @classmethod
@@ -154,7 +154,5 @@ class ILVRColdSampler(io.ComfyNode):
         Raises:
             InputError: there is no such choice.
         """
-        check_choice("algorithm", algorithm, ALGORITHMS)
-        check_choice("noise", noise, NOISES)
         function = cold(1 if algorithm == "1" else 2, fixed_noise=noise == "fixed")
         return io.NodeOutput(comfy.samplers.KSAMPLER(function))

@@ -19,7 +19,6 @@ from PIL import Image
 from torch import Tensor
 
 from ...ilvr_latent.diffusion.noise import ReferenceNoise
-from ...ilvr_latent.errors import check_choice
 from ...ilvr_latent.guides.lowpass import Kernel
 from ...ilvr_latent.guides.reference import Space
 from ...ilvr_latent.pictures.axis import Axis, Reader, check_apart, number, one_of, parse_axis
@@ -27,6 +26,7 @@ from ...ilvr_latent.pictures.images import to_images
 from ...ilvr_latent.pictures.sheet import grid_sheet
 from ..fitting import fit_latent
 from ..guides.ilvr import ILVRApply
+from ..node import Node
 from ..schema import schema
 from .report import to_image
 
@@ -60,7 +60,7 @@ def readers() -> dict[str, Reader]:
     return kinds | {name: one_of(name, options) for name, options in choices.items()}
 
 
-class ILVRGrid(io.ComfyNode):
+class ILVRGrid(Node):
     """ILVR Apply and the KSampler over two axes."""
 
     @classmethod
@@ -216,11 +216,6 @@ def _varied(settings: dict[str, Any], down: Axis, across: Axis) -> Iterator[dict
 def _cell(
     model: ModelPatcher, reference: dict[str, Any], mask: Tensor | None, own: dict[str, Any]
 ) -> _Cell:
-    for name, options in (
-        ("sampler_name", comfy.samplers.KSampler.SAMPLERS),
-        ("scheduler", comfy.samplers.KSampler.SCHEDULERS),
-    ):
-        check_choice(name, own[name], options)
     of_apply = {name: own.pop(name) for name in (*OF_APPLY, *OPTIONAL_OF_APPLY) if name in own}
     applied = ILVRApply.execute(model, reference, mask=mask, **of_apply)
     return _Cell(applied.args[0], own)
@@ -229,9 +224,11 @@ def _cell(
 def _first(latent: dict[str, Any]) -> dict[str, Any]:
     """The first of a batch of latents."""
     one = {"samples": latent["samples"][:1]}
-    if "noise_mask" in latent:
-        one["noise_mask"] = latent["noise_mask"][:1]
-    if "batch_index" in latent:
+    if latent.get("noise_mask") is not None:
+        # Of a video, the masks are its frames.
+        frames = latent["samples"].ndim == 5
+        one["noise_mask"] = latent["noise_mask"] if frames else latent["noise_mask"][:1]
+    if latent.get("batch_index") is not None:
         one["batch_index"] = latent["batch_index"][:1]
     return one
 

@@ -7,18 +7,19 @@ from typing import Any, get_args
 
 import comfy.sd
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ...ilvr_latent.guides.lowpass import Kernel, LowPass
 from ...ilvr_latent.pictures.images import Fit
-from ..fitting import check_picture, fit_image, on_white, whitened
+from ..fitting import fit_image, on_white, whitened
+from ..node import Node
 from ..schema import schema
 
 logger = logging.getLogger(__name__)
 
 
-class ILVRReferenceEncode(io.ComfyNode):
+class ILVRReferenceEncode(Node):
     """A picture to the latent that ILVR Apply takes."""
 
     @classmethod
@@ -78,7 +79,6 @@ class ILVRReferenceEncode(io.ComfyNode):
         Raises:
             InputError: the picture is empty or not finite, or a choice is unknown.
         """
-        check_picture(image)
         pixels = on_white(image) if transparency is None else whitened(image, transparency)
         if latent is not None:
             cell = vae.spacial_compression_encode()
@@ -106,7 +106,7 @@ def _encode(vae: Any, pixels: Tensor) -> Tensor:
     return wide.encode(pixels)
 
 
-class ILVRLowPassPreview(io.ComfyNode):
+class ILVRLowPassPreview(Node):
     """The low frequencies of a picture."""
 
     @classmethod
@@ -139,6 +139,7 @@ class ILVRLowPassPreview(io.ComfyNode):
                 ),
             ],
             outputs=[io.Image.Output(tooltip="The low frequencies.")],
+            is_output_node=True,  # it shows them
         )
 
     @classmethod
@@ -148,6 +149,6 @@ class ILVRLowPassPreview(io.ComfyNode):
         Raises:
             InputError: the factor is below 1.
         """
-        check_picture(image)
         low = LowPass(factor, kernel)(on_white(image).movedim(-1, 1))
-        return io.NodeOutput(low.clamp(0, 1).movedim(1, -1))
+        shown = low.clamp(0, 1).movedim(1, -1)
+        return io.NodeOutput(shown, ui=ui.PreviewImage(shown, cls=cls))

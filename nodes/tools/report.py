@@ -14,6 +14,7 @@ from torch import Tensor
 from ...ilvr_latent import ILVR, Guide, InputError, Recorder, Recording, Run
 from ...ilvr_latent.pictures.recording_plot import figure
 from ..driver import guides_of, watched
+from ..node import Node
 from ..run import HostRun
 from ..schema import schema
 from .tape import Tape
@@ -26,7 +27,7 @@ def to_image(picture: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(picture)).float()[None] / 255
 
 
-class ILVRRecord(io.ComfyNode):
+class ILVRRecord(Node):
     """A MODEL whose sampling is written down."""
 
     @classmethod
@@ -78,7 +79,7 @@ class ILVRRecord(io.ComfyNode):
         return io.NodeOutput(watched(model, watch), tape)
 
 
-class ILVRReport(io.ComfyNode):
+class ILVRReport(Node):
     """A recording as two plots."""
 
     @classmethod

@@ -341,6 +341,41 @@ def test_all_stand_in_one_graph_with_ilvr(
     assert not torch.equal(out, matched)
 
 
+def test_the_embedded_classifier_leads_the_embedded_model(pack: ModuleType) -> None:
+    """With nothing downloaded, as a loader of models lists its own."""
+    import comfy.sample
+
+    loader = pack.nodes.models.classifier
+    options = loader.ILVRLoadClassifier.define_schema().inputs[0].options
+    assert options[0] == loader.EMBEDDED
+    classifier = loader.ILVRLoadClassifier.execute(loader.EMBEDDED)[0]
+    demo, shape = pack.nodes.models.demo, (1, 3, 64, 64)
+    model = demo.ILVRLoadDemo.execute(demo.PIXELS)[0]
+    positive = pack.nodes.models.adm.ILVRADMConditioning.execute(-1)[0]
+
+    def likelihood(scale: float) -> float:
+        noise = comfy.sample.prepare_noise(torch.zeros(shape), 1)
+        out = comfy.sample.sample(
+            classified(pack, model, classifier, 0, scale), noise, 4, 1.0, "ddpm", "normal",
+            positive, positive, torch.zeros(shape), seed=1, disable_pbar=True,
+        )  # fmt: skip
+        logits = classifier.model(out, torch.zeros(1))
+        return float(torch.log_softmax(logits, -1)[0, 0])
+
+    assert likelihood(0.0) < likelihood(10.0)
+
+
+def test_a_classifier_of_another_noise_or_size_is_refused(pack: ModuleType) -> None:
+    import mixture
+
+    loader, error = pack.nodes.models.classifier, pack.ilvr_latent.InputError
+    classifier = loader.ILVRLoadClassifier.execute(loader.EMBEDDED)[0]
+    for shape, named in (((1, 3, 64, 64), "cosine schedule"), (SHAPE, "3x64x64, not of 3x16x16")):
+        model = mixture.mixture("eps", shape)
+        with pytest.raises(error, match=named):
+            mixture.sampled(classified(pack, model, classifier, 0, 1.0), shape=shape)
+
+
 def test_a_picture_does_not_depend_on_its_batch(pack: ModuleType, clip_vision: Any) -> None:
     import mixture
 
@@ -363,9 +398,8 @@ def test_what_cannot_be_used_is_refused_before_sampling(
         classified(pack, model, classifier, 5, 1.0)
     with pytest.raises(error, match=r"pictures of 3 channels, but this model samples 4"):
         classified(pack, mixture.mixture("eps"), classifier, 0, 1.0)
-    with pytest.raises(error, match="put one into models/adm"):
-        loader = pack.nodes.models.classifier
-        loader.ILVRLoadClassifier.execute(loader.NONE)
+    with pytest.raises(error, match="ckpt_name is 'nothing'; use one of "):
+        pack.nodes.models.classifier.ILVRLoadClassifier.execute("nothing")
     with pytest.raises(error, match="loss is 'colors'"):
         universal(pack, model, target, "colors")
     with pytest.raises(error, match="plug one in"):

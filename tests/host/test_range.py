@@ -25,7 +25,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What each node shows, as a server would be told."""
     texts: dict[str, str] = {}
     instance = SimpleNamespace(
-        send_progress_text=lambda text, node_id: texts.update({node_id: text})
+        send_sync=lambda event, data: None,
+        send_progress_text=lambda text, node_id: texts.update({node_id: text}),
     )
     server = SimpleNamespace(PromptServer=SimpleNamespace(instance=instance))
     monkeypatch.setitem(sys.modules, "server", server)

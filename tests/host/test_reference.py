@@ -83,7 +83,7 @@ def test_the_preview_is_what_the_core_says(pack: ModuleType) -> None:
     image = torch.rand(2, 24, 40, 3)
     shown = pack.nodes.tools.reference.ILVRLowPassPreview.execute(image, 8, "box")[0]
     assert torch.allclose(shown[:, :8, :8], image[:, :8, :8].mean((1, 2), keepdim=True))
-    with pytest.raises(pack.ilvr_latent.InputError, match="factor N is 0"):
+    with pytest.raises(pack.ilvr_latent.InputError, match="factor is 0"):
         pack.nodes.tools.reference.ILVRLowPassPreview.execute(image, 0, "box")
 
 

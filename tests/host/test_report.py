@@ -85,6 +85,21 @@ def test_several_samplers_share_a_tape(pack: ModuleType, applied: Any) -> None:
     assert tape.find(outs[0]) is None
 
 
+def test_of_two_runs_that_are_close_the_right_one_is_found(pack: ModuleType, applied: Any) -> None:
+    """Closer than half precision may take away, in the first and in the last numbers alike."""
+    watched, tape = recorded(pack, applied(end_percent=0.5))
+    first, second = (run(watched, seed=seed) for seed in (1, 2))
+    one, other = tape.find(first), tape.find(second)
+    close = pack.nodes.tools.tape.Tape()
+    close.add(first, one)
+    close.add(first * 1.004, other)
+    close.add(first + 3e-4, other)
+    assert close.find(first) is one
+    assert close.find(first.half()) is one
+    assert close.find(first * 1.004) is other
+    assert close.find((first * 1.004).half()) is other
+
+
 def test_references_join_before_the_recorder_and_after(pack: ModuleType, applied: Any) -> None:
     import graph
     import mixture

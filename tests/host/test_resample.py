@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -280,7 +280,7 @@ def test_what_cannot_be_resampled_is_refused_in_a_sentence(pack: ModuleType) -> 
 
     error = pack.ilvr_latent.InputError
     with pytest.raises(error, match="KSamplerSelect"):
-        pack.nodes.guides.resample.ILVRResample.execute(object(), 3, 2)
+        pack.nodes.guides.resample.ILVRResample.execute(SimpleNamespace(sample=print), 3, 2)
     with pytest.raises(error, match=r"jump_length is 8, .* 8 steps"):
         sampled(mixture.mixture("eps"), wrapped(pack, "euler", 8, 2))
     with pytest.raises(error, match="SIGMAS rise"):

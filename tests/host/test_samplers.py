@@ -39,6 +39,20 @@ def test_the_sample_has_the_low_frequencies_of_the_reference(
         assert above[0] / above[1] == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.parametrize("form", ["eps", "flow"])
+def test_a_matched_prediction_is_what_the_run_ends_with(
+    pack: ModuleType, form: str, sampler_name: str
+) -> None:
+    """Also where the sampler stops above level 0, or adds older predictions."""
+    import mixture
+
+    model, reference = mixture.mixture(form), mixture.draw(4) / 0.8
+    phi = pack.ilvr_latent.LowPass(N, "box")
+    matched = with_reference(pack, model, reference, kernel="box", space="prediction")
+    out = mixture.sampled(matched, sampler_name)
+    assert (phi(out) - phi(reference)).norm() / phi(reference).norm() <= 2e-3
+
+
 @pytest.mark.parametrize("form", ["eps", "v", "flow"])
 def test_the_sampler_goes_on_from_what_was_matched(
     pack: ModuleType, form: str, sampler_name: str

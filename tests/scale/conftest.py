@@ -102,7 +102,7 @@ def make_job(arguments: Callable[..., list[str]]) -> Callable[..., Job]:
     def make(source: Path, *options: object, output: str = "out", run: str = "first") -> Job:
         if "parquet" in options:
             pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-        parsed = build_parser().parse_args(arguments(source, *options, output=output))
+        parsed = build_parser("translate").parse_args(arguments(source, *options, output=output))
         plain = {name: value for name, value in vars(parsed).items() if name != "run"}
         found = find_source(str(source))
         job = Job(

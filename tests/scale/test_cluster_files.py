@@ -24,7 +24,7 @@ def read(name: str) -> dict[str, Any]:
 def options_of(command: str) -> dict[str, Any]:
     program, *arguments = shlex.split(command)
     assert program == "ilvr"
-    return vars(build_parser().parse_args(arguments))
+    return vars(build_parser("translate").parse_args(arguments))
 
 
 def test_the_job_of_kubernetes_translates_what_its_pods_see() -> None:

@@ -14,14 +14,12 @@ from typing import Any
 
 import browser
 import pytest
-from browser import LOAD, MISSING, READY, ROOT, START_TIMEOUT, WORKFLOWS
+from browser import LOAD, MARKED, MISSING, ROOT, WORKFLOWS
 
 FIXTURES = ROOT / "tests" / "fixtures" / "workflows"
 FROZEN = [path for path in sorted(FIXTURES.glob("*/*.json")) if ".api" not in path.suffixes]
 DOWNLOADS = [path for path in WORKFLOWS if '"models": [' in path.read_text()]
 EMBEDDED = [path for path in WORKFLOWS if path not in DOWNLOADS]
-# These show one figure; the others four pictures.
-FIGURES = ("grid", "report")
 
 
 def test_both_kinds_of_workflows_are_here() -> None:
@@ -36,9 +34,10 @@ def test_a_workflow_opens_and_runs(page: Any, server: tuple[str, Path], path: Pa
     _thumbnail(path)
     browser.load(page, path)
     assert page.evaluate(MISSING) == []
+    assert page.evaluate(MARKED) == []
     browser.run(page)
-    pictures = sorted((server[1] / "output").rglob(f"ilvr-{path.stem}_*.png"))
-    assert len(pictures) == (1 if path.stem in FIGURES else 4)
+    pictures = sorted((server[1] / "output").rglob(f"{browser.prefix(path)}_*.png"))
+    assert len(pictures) == (1 if browser.shows_a_figure(path) else 4)
     for picture in pictures:
         with Image.open(picture) as image:
             low, high = image.convert("L").getextrema()
@@ -46,15 +45,31 @@ def test_a_workflow_opens_and_runs(page: Any, server: tuple[str, Path], path: Pa
     # Every ILVR Apply shows the steps it matches; what it shows is not saved with the workflow.
     nodes = page.evaluate("""window.app.graph._nodes.filter(node => node.type === "ILVRApply").map(
         node => [node.widgets.at(-1).value, node.serialize().widgets_values.length])""")
-    assert bool(nodes) == (path.stem != "grid")  # ILVR Grid is ILVR Apply and sampler in one
+    assert bool(nodes) == ('"ILVRApply"' in path.read_text())
     for shown, saved in nodes:
         assert shown.startswith("Matches steps ")
         assert saved == 14
-    if path.stem == "two-references":
+    if browser.prefix(path) == "ilvr-two-references":
         assert {shown.partition(" N = ")[0] for shown, _ in nodes} == {
             "Matches steps 1 to 21 of 30."
         }
     assert page.errors == []
+
+
+def test_what_a_node_says_goes_when_a_setting_changes(page: Any) -> None:
+    browser.load(page, WORKFLOWS[0])
+    browser.run(page)
+    said = (
+        """window.app.graph._nodes.find(node => node.type === "ILVRApply").widgets.at(-1).value"""
+    )
+    assert page.evaluate(said).startswith("Matches steps ")
+    line = page.get_by_text("Matches steps ").first
+    assert line.evaluate("element => getComputedStyle(element).wordBreak") == "normal"
+    page.evaluate("""() => {
+        const node = window.app.graph._nodes.find(node => node.type === "ILVRApply");
+        node.widgets[0].callback(3, window.app.canvas, node);
+    }""")
+    assert page.evaluate(said) == ""
 
 
 @pytest.mark.parametrize("path", DOWNLOADS, ids=lambda path: path.stem)
@@ -116,24 +131,6 @@ def test_a_workflow_of_an_older_version_means_the_same(page: Any, path: Path) ->
     browser.run(page)
 
 
-def test_the_nodes_speak_french(page: Any, server: tuple[str, Path]) -> None:
-    locale = "async language => window.app.extensionManager.setting.set('Comfy.Locale', language)"
-    page.evaluate(locale, "fr")
-    try:
-        page.reload()
-        page.wait_for_function(READY, timeout=START_TIMEOUT * 1000)
-        page.evaluate(LOAD, json.loads(FROZEN[-1].read_text()))
-        labels = page.evaluate("""window.app.graph._nodes.filter(node => node.type === "ILVRApply")
-            .map(node => node.widgets.find(widget => widget.name === "weight").label)""")
-        assert set(labels) == {"poids"}
-        title = "window.LiteGraph.registered_node_types.ILVRApply.title"
-        assert page.evaluate(title) == "Appliquer ILVR"
-    finally:
-        page.evaluate(locale, "en")
-        page.reload()
-        page.wait_for_function(READY, timeout=START_TIMEOUT * 1000)
-
-
 # They need a file of the user's, or have no template yet.
 WITHOUT_PICTURE = {
     *("ILVRLoadClassifier", "ILVRClassifierGuidance", "ILVRClipGuidance", "ILVRUniversalGuidance"),
@@ -159,7 +156,7 @@ def test_the_help_page_of_every_node_is_served_with_its_picture(server: tuple[st
 
 def test_a_help_page_shows_its_picture(page: Any) -> None:
     """The front end finds it beside the page."""
-    browser.load(page, ROOT / "workflows" / "first-steps.json")
+    browser.load(page, WORKFLOWS[0])
     page.evaluate("""() => {
         const node = window.app.graph._nodes.find(node => node.type === "ILVRApply");
         window.app.canvas.centerOnNode(node);

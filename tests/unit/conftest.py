@@ -120,3 +120,36 @@ def sampling(
         )
 
     return run
+
+
+@pytest.fixture
+def domain(tmp_path: Path) -> Path:
+    folder = tmp_path / "domain"
+    folder.mkdir()
+    values = np.random.default_rng(5).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
+    for k, value in enumerate(values):
+        Image.fromarray(value).save(folder / f"{k}.png")
+    return folder
+
+
+@pytest.fixture
+def evaluate(
+    ilvr: Command,
+    tiny_checkpoint: Callable[..., Path],
+    references: Path,
+    domain: Path,
+    output: Path,
+) -> Command:
+    """``ilvr evaluate`` that works; options that are given again count."""
+
+    def run(*options: object, **config: object) -> Outcome:
+        return ilvr(
+            "evaluate",
+            *("--model", tiny_checkpoint(**config), "--references", references),
+            *("--domain", domain, "--output", output, "--device", "cpu"),
+            *("--factors", 2, 4, "--ranges", "1000-0", "1000-500"),
+            *("--steps", 3, "--samples", 3, "--batch-size", 2),
+            *options,
+        )
+
+    return run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pickle
 import struct
@@ -18,7 +17,6 @@ from torch import Tensor
 
 from ilvr_latent import InputError
 from ilvr_latent.adm import ADMConfig, cache, inspect_checkpoint, load_adm, save_adm
-from ilvr_latent.adm.keys import to_guided
 from ilvr_latent.adm.unet import ADMUNet
 
 StateDict = dict[str, Tensor]
@@ -44,7 +42,7 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def state_dict() -> StateDict:
     torch.manual_seed(0)
-    return to_guided(ADMUNet(adm=dataclasses.asdict(TINY)).state_dict(), TINY)
+    return ADMUNet(TINY).state_dict()
 
 
 Writer = Callable[[Path, StateDict], object]

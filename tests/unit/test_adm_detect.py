@@ -12,7 +12,6 @@ from ilvr_latent import InputError
 from ilvr_latent.adm import ADMConfig
 from ilvr_latent.adm.detect import Detected, detect, verify
 from ilvr_latent.adm.flags import resolve
-from ilvr_latent.adm.keys import to_guided
 from ilvr_latent.adm.known import KNOWN, Known, recognise
 from ilvr_latent.adm.unet import ADMUNet
 
@@ -31,8 +30,8 @@ TINY = ADMConfig(
 
 def shapes_of(config: ADMConfig) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
-        unet = ADMUNet(adm=dataclasses.asdict(config))
-    return {name: tuple(t.shape) for name, t in to_guided(unet.state_dict(), config).items()}
+        unet = ADMUNet(config)
+    return {name: tuple(t.shape) for name, t in unet.state_dict().items()}
 
 
 @pytest.mark.parametrize(

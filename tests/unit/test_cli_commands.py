@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 import ilvr_latent
 from ilvr_latent import LowPass, load_adm
 from ilvr_latent.cli import demo, demo_latent
+from ilvr_latent.cli.main import COMMANDS
 from ilvr_latent.pictures.images import read_image, to_images, to_tensor
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from tests.unit.conftest import Outcome
 
 Command = Callable[..., "Outcome"]
-COMMANDS = ("demo", "sample", "adm-sample", "inspect", "lowpass", "evaluate", "properties")
 
 
 def names(folder: Path) -> list[str]:
@@ -46,6 +46,31 @@ def test_the_help_lists_every_command(ilvr: Command) -> None:
     assert outcome.status == 0
     listed = [line.split()[0] for line in outcome.out.splitlines() if line.startswith("    ")]
     assert set(COMMANDS) <= set(listed)
+
+
+@pytest.mark.parametrize("asked", [["--help"], ["--version"], ["sample"], ["lwopass"]])
+def test_what_runs_nothing_imports_no_pytorch(asked: list[str]) -> None:
+    code = (
+        "import sys; from ilvr_latent.cli import main\n"
+        f"main({asked})\n"
+        "print(sorted({'torch', 'numpy', 'PIL'} & {*sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    seen = done.stderr.splitlines()[-1]
+    assert seen == ("['PIL', 'numpy', 'torch']" if asked == ["sample"] else "[]")
+
+
+def test_a_pixel_model_samples_without_diffusers(references: Path, tmp_path: Path) -> None:
+    sample = ["sample", "--reference", references / "a.png", "--factor", 4, "--steps", 1]
+    given = [str(part) for part in (*sample, "--output", tmp_path / "out")]
+    code = (
+        "import sys; from ilvr_latent.cli import main\n"
+        f"main({given})\n"
+        "print(sorted({'diffusers', 'transformers', 'scipy'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert any(path.suffix == ".png" for path in (tmp_path / "out").iterdir())
 
 
 def test_the_version_is_the_packages(ilvr: Command) -> None:

@@ -72,11 +72,21 @@ BAD_OPTIONS: list[tuple[list[str], str]] = [
     (["--device", "cpu:x"], "'cpu:x'"),
     (["--dtype", "int8"], "'int8'"),
     (["--colour", "red"], "--colour"),
+    (["--steps", " "], "steps is blank"),
+    (["--steps", "9" * 400], "steps"),
+    (["--samples", "9" * 30], "use 1000000 or fewer"),
+    (["--device", "hpu"], "'hpu'"),
+    (["--model", "\0"], "--model holds a NUL"),
+    (["--model", "~nobody-of-this-name/x"], "names the home of nobody"),
+    (["--prompt", "\udcff"], "--prompt holds bytes that are not UTF-8"),
+    (["--negative-prompt", "\ud800"], "--negative-prompt holds bytes"),
+    (["--reference", "\udcff\n\x1b[31m.png"], "There is no picture at"),
+    (["--mask", "x" * 10_000], "(File name too long)"),
 ]
 
 
 def option_of(value: list[str] | str) -> str:
-    return " ".join(value) if isinstance(value, list) else ""
+    return ascii(" ".join(value))[1:60] if isinstance(value, list) else ""
 
 
 @pytest.mark.parametrize(("options", "named"), BAD_OPTIONS, ids=option_of)

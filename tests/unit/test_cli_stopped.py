@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from tests.unit.conftest import Outcome
 
 Command = Callable[..., "Outcome"]
+ROOT = Path(__file__).parent.parent.parent
 STEPS = 4  # of the fixture ``sampling``
 
 
@@ -68,6 +73,22 @@ def test_ctrl_c_while_a_picture_is_written_leaves_nothing_of_it(
     assert names(output) == []
 
 
+def test_a_process_that_is_told_to_end_leaves_nothing_half_written(
+    sampling: Command, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(self: Image.Image, partial: Path, **_: object) -> None:
+        partial.write_bytes(b"\x89PNG")
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Image.Image, "save", save)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        sampling()
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert names(output) == []
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -109,3 +130,27 @@ def test_a_defect_of_ours_is_not_disguised(
     raise_at_call(RuntimeError("shapes do not match"), 0, monkeypatch)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         sampling()
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_during_the_imports_ends_the_command_quietly(tmp_path: Path, ignored: bool) -> None:
+    """The first large import stands for all of them; who ignores the signal is not ended by it."""
+    (tmp_path / "torch.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nos._exit(7)\n"
+    )
+    prelude = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); " if ignored else ""
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            f"{prelude}import sys; from ilvr_latent.cli import main; sys.exit(main(['sample']))",
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ignored:
+        assert (ended.returncode, ended.stderr) == (7, "")
+    else:
+        said = "ilvr: stopped; finished pictures are kept.\n"
+        assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", said)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from PIL import Image
 from torch import Tensor
@@ -26,39 +25,6 @@ if TYPE_CHECKING:
 
 Command = Callable[..., "Outcome"]
 ROWS = ["unguided", "N2_t1000-0", "N4_t1000-0", "N4_t1000-500"]
-
-
-@pytest.fixture
-def domain(tmp_path: Path) -> Path:
-    folder = tmp_path / "domain"
-    folder.mkdir()
-    values = np.random.default_rng(5).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
-    for k, value in enumerate(values):
-        Image.fromarray(value).save(folder / f"{k}.png")
-    return folder
-
-
-@pytest.fixture
-def evaluate(
-    ilvr: Command,
-    tiny_checkpoint: Callable[..., Path],
-    references: Path,
-    domain: Path,
-    output: Path,
-) -> Command:
-    """``ilvr evaluate`` that works; options that are given again count."""
-
-    def run(*options: object, **config: object) -> Outcome:
-        return ilvr(
-            "evaluate",
-            *("--model", tiny_checkpoint(**config), "--references", references),
-            *("--domain", domain, "--output", output, "--device", "cpu"),
-            *("--factors", 2, 4, "--ranges", "1000-0", "1000-500"),
-            *("--steps", 3, "--samples", 3, "--batch-size", 2),
-            *options,
-        )
-
-    return run
 
 
 @pytest.fixture(scope="module")

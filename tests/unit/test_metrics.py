@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from torch import Generator, Tensor
@@ -45,6 +47,20 @@ def test_fid_of_a_scaled_set_is_that_of_gaussians() -> None:
     assert distances(2 * z, z).fid == pytest.approx(wanted, rel=1e-3)
 
 
+def test_fid_of_few_pictures_is_torchmetrics_own() -> None:
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    from ilvr_latent.metrics.distribution import _Features
+
+    generator = Generator().manual_seed(3)
+    x = torch.randn(9, 20, generator=generator).double()
+    y = (1.5 * torch.randn(30, 20, generator=generator) + 0.3).double()
+    metric = FrechetInceptionDistance(feature=_Features(20), sync_on_compute=False)
+    metric.update(y, real=True)
+    metric.update(x, real=False)
+    assert distances(x, y).fid == pytest.approx(float(metric.compute()), rel=1e-4)
+
+
 def test_both_grow_with_the_difference() -> None:
     domain = vectors(300, seed=0)
     found = [distances(vectors(60, seed=1) + shift, domain) for shift in (0.0, 0.5, 1.0, 2.0)]
@@ -64,11 +80,32 @@ def test_kid_is_unbiased_where_fid_is_not() -> None:
     assert fid.min() > 0.1
 
 
-def test_the_same_seed_gives_the_same_kid_and_other_random_numbers_are_left_alone() -> None:
+def test_kid_of_few_pictures_is_that_of_all_pairs_whatever_the_seed() -> None:
+    z, domain = vectors(5, seed=0), vectors(7, seed=1)
+
+    def k(x: Tensor, y: Tensor) -> float:
+        return float((x.double() @ y.double() / DIMENSIONS + 1) ** 3)
+
+    def within(x: Tensor) -> float:
+        pairs = [k(x[i], x[j]) for i, j in itertools.permutations(range(len(x)), 2)]
+        return sum(pairs) / len(pairs)
+
+    across = [k(a, b) for a in z for b in domain]
+    wanted = within(z) + within(domain) - 2 * sum(across) / len(across)
+    assert distances(z, domain, seed=3).kid == pytest.approx(wanted, rel=1e-6)
+    assert distances(z, domain, seed=3) == distances(z, domain, seed=4)
+
+
+def test_kid_of_many_pictures_is_that_of_subsets_and_other_random_numbers_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     z, domain = vectors(30, seed=0), vectors(100, seed=1)
+    whole = distances(z, domain).kid
+    monkeypatch.setattr("ilvr_latent.metrics.distribution.MOST_FOR_ALL_PAIRS", 50)
     before = torch.random.get_rng_state()
     assert distances(z, domain, seed=3) == distances(z, domain, seed=3)
     assert distances(z, domain, seed=3) != distances(z, domain, seed=4)
+    assert distances(z, domain, seed=3).kid == pytest.approx(whole, abs=0.1)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 

@@ -45,14 +45,14 @@ def recorded(model: MixtureDenoiser, y_0: Tensor) -> Callable[..., tuple[Tensor,
     [
         ("state", Window(), range(1, STEPS + 1)),
         ("state", Window.steps(2, 4), range(3, 6)),
-        ("prediction", Window(), range(STEPS)),
+        ("prediction", Window(), range(STEPS + 1)),
         ("prediction", Window.steps(0, 3), range(4)),
     ],
 )
 def test_the_matched_places_are_those_of_the_window(
     recorded: Any, space: str, window: Window, matched: range
 ) -> None:
-    """The state that step k makes is at place k + 1; its estimate of the picture at place k."""
+    """The state that step k makes is at place k + 1, its estimate of the picture at place k."""
     _, recording = recorded(space, window=window)
     assert recording.matched == tuple(matched)
     assert recording.steps == STEPS

@@ -1,11 +1,13 @@
-"""Write ``locales/en`` from the nodes' schemas: `python tests/host/support/locales.py`."""
+"""Write ``locales/en`` from the nodes and their lines: `python tests/host/support/locales.py`."""
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,14 +40,41 @@ def _definition(schema: Any) -> dict[str, Any]:
     }
 
 
+def phrases() -> list[str]:
+    """The templates of the lines of text that nodes show, in English."""
+    files = (path for folder in ("ilvr_latent", "nodes") for path in (ROOT / folder).rglob("*.py"))
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in files)
+    calls = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call))
+    made = (call for call in calls if ast.unparse(call.func) == "Phrase")
+    return sorted({template for call in made for template in _templates(call.args[0])})
+
+
+def _templates(written: ast.expr) -> Iterator[str]:
+    """What is written out where a phrase is made, or the choice between two such."""
+    if isinstance(written, ast.IfExp):
+        yield from (*_templates(written.body), *_templates(written.orelse))
+        return
+    assert isinstance(written, ast.Constant), f"not written out: {ast.unparse(written)}"
+    yield written.value
+
+
+def others() -> dict[str, Any]:
+    """What else there is to translate: the category, and the lines."""
+    return {
+        "nodeCategories": {"ILVR": "ILVR"},
+        "ilvr": {template: template for template in phrases()},
+    }
+
+
 def main() -> None:
-    """Write the file."""
+    """Write the files."""
     assert import_comfyui() is not None, "no ComfyUI"
     logging.disable()
     pack = load_pack()
     __import__(f"{pack.__name__}.nodes.extension")
-    text = json.dumps(definitions(pack), indent=2, ensure_ascii=False)
-    (LOCALES / "en" / "nodeDefs.json").write_text(f"{text}\n", encoding="utf-8")
+    for name, content in (("nodeDefs", definitions(pack)), ("main", others())):
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        (LOCALES / "en" / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ RUN_BUTTON = '[data-testid="queue-button"] button, button[data-testid="queue-but
 READY = "window.app?.graph && window.LiteGraph?.registered_node_types.ILVRApply !== undefined"
 MISSING = """window.app.graph._nodes.map(node => node.type)
     .filter(type => !(type in window.LiteGraph.registered_node_types))"""
+# Nodes that the front end outlines in red.
+MARKED = """window.app.graph._nodes.filter(node => node.has_errors).map(node => node.type)"""
 SETTINGS = """async (settings) => {
     for (const [name, value] of Object.entries(settings))
         await window.app.extensionManager.setting.set(name, value);
@@ -123,6 +125,19 @@ def open_page(address: str, width: int, height: int) -> Iterator[Any]:
         page.evaluate(SETTINGS, QUIET)
         yield page
         browser.close()
+
+
+def prefix(path: Path) -> str:
+    """What the names of a workflow's pictures begin with: that of its first Save Image."""
+    nodes = json.loads(path.read_text())["nodes"]
+    saving = next(node for node in nodes if node["type"] == "SaveImage")
+    return str(saving["widgets_values"][0])
+
+
+def shows_a_figure(path: Path) -> bool:
+    """Its result is one sheet or plot, not four pictures."""
+    text = path.read_text()
+    return '"ILVRGrid"' in text or '"ILVRReport"' in text
 
 
 def load(page: Any, path: Path) -> None:

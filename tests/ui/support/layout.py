@@ -87,11 +87,11 @@ def wires(workflow: dict[str, Any]) -> list[Wire]:
     last = {each["id"]: each["parentId"] for each in workflow["extra"].get("linkExtensions", [])}
     corners: dict[int, list[Point]] = {}
     for link, source, slot, target, place, _ in workflow["links"]:
-        path, at = [_input(nodes[target], place)], last.get(link)
+        path, at = [input_(nodes[target], place)], last.get(link)
         while at is not None:
             path.append(tuple(reroutes[at]["pos"]))
             at = reroutes[at].get("parentId")
-        corners[link] = [*path, _output(nodes[source], slot)][::-1]
+        corners[link] = [*path, output(nodes[source], slot)][::-1]
     directions = _directions(corners.values())
     return [
         Wire(
@@ -109,12 +109,14 @@ def _sockets(node: dict[str, Any]) -> dict[int, str]:
     return {i: x["name"] for i, x in enumerate(node["inputs"]) if "widget" not in x}
 
 
-def _input(node: dict[str, Any], place: int) -> Point:
+def input_(node: dict[str, Any], place: int) -> Point:
+    """Where a wire ends."""
     row = list(_sockets(node)).index(place)
     return node["pos"][0], node["pos"][1] + (row + 0.7) * SLOT
 
 
-def _output(node: dict[str, Any], slot: int) -> Point:
+def output(node: dict[str, Any], slot: int) -> Point:
+    """Where a wire begins."""
     return node["pos"][0] + node["size"][0], node["pos"][1] + (slot + 0.7) * SLOT
 
 

@@ -2,7 +2,7 @@
 
 Opens each workflow in a browser, presses Run, and writes its thumbnail in ``workflows/``, the
 screenshots in ``docs/images`` and the pictures of the help pages in ``web/docs/images``. Names of
-workflows as arguments: only what comes from those. Look at the pictures afterwards.
+workflows ("01 First steps") as arguments: only what comes from those. Look at the pictures then.
 """
 
 from __future__ import annotations
@@ -10,13 +10,25 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from browser import ROOT, SHOW, WORKFLOWS, comfyui, load, not_here, open_page, run
+from browser import (
+    ROOT,
+    SHOW,
+    WORKFLOWS,
+    comfyui,
+    load,
+    not_here,
+    open_page,
+    prefix,
+    run,
+    shows_a_figure,
+)
 from layout import Box, boxes, group_boxes, wires
 from PIL import Image, ImageDraw, ImageFont
 
@@ -25,25 +37,27 @@ DOCS, HELP = ROOT / "docs" / "images", ROOT / "web" / "docs" / "images"
 BACKGROUND = "#222222"
 MARGIN = 24
 
-# Workflows that are shown whole in docs/comfyui.md.
-SHOWN = ("first-steps", "factor-sweep", "range-sweep", "two-references", "grid", "report")
+# Workflows, by what their pictures are named after, that are shown whole in docs/comfyui.md.
+SHOWN = ("first-steps", "factor-sweep", "two-references", "report")
+
+# Its first result is shipped as it is saved, with the graph in it.
+DROPPED = "first-steps"
 
 # Help page: the workflow, and the nodes to show of it. Pages may share a picture.
 NODES = {
     "ILVRReferenceEncode": ("first-steps", ("LoadImage", "ILVRReferenceEncode")),
-    "ILVRLowPassPreview": ("first-steps", ("ILVRLowPassPreview", "PreviewImage")),
+    "ILVRLowPassPreview": ("first-steps", ("ILVRReferenceEncode", "ILVRLowPassPreview")),
     "ILVREmptyPixels": ("two-references", ("ILVRADMConditioning", "ILVREmptyPixels", "KSampler")),
     "ILVRADMSampler": ("adm-paper-settings", ("ILVRADMSchedule", "SamplerCustom")),
     "ILVRResample": ("inpainting", ("ILVRADMSampler", "ILVRResample", "ILVRADMSchedule")),
 }
 # Help page: the workflow, and what stands under its reference and results.
 STRIPS = {
-    "ILVRApply": ("factor-sweep", ("reference", "factor 2", "factor 4", "factor 8", "factor 16")),
     "ILVRLoadDemo": ("first-steps", ("reference", *["red apple"] * 4)),
     "ILVRLoadADM": ("adm-paper-settings", ("reference", *["sample"] * 4)),
 }
-# The workflow whose one result is a figure, and the help page that shows it.
-FIGURES = {"grid": "ILVRGrid", "report": "ILVRReport"}
+# Workflow whose one result is a figure: the help page that shows it.
+FIGURES = {"factor-sweep": "ILVRApply", "grid": "ILVRGrid", "report": "ILVRReport"}
 
 
 def main(names: list[str]) -> None:
@@ -54,7 +68,7 @@ def main(names: list[str]) -> None:
     with (
         tempfile.TemporaryDirectory() as base,
         comfyui(Path(base)) as address,
-        open_page(address, 2300, 1300) as page,
+        open_page(address, 2200, 1300) as page,
     ):
         for path in WORKFLOWS:
             if not names or path.stem in names:
@@ -65,6 +79,7 @@ def main(names: list[str]) -> None:
 
 def _pictures(page: Any, path: Path, output: Path) -> None:
     workflow = json.loads(path.read_text())
+    name = prefix(path).removeprefix("ilvr-")
     load(page, path)
     page.mouse.move(5, 1295)
     needs_a_download = any(node["properties"].get("models") for node in workflow["nodes"])
@@ -77,33 +92,37 @@ def _pictures(page: Any, path: Path, output: Path) -> None:
         _on_background(whole, 800, 400).save(path.with_suffix(".jpg"), quality=88)
         return
     references = [
-        Image.open(REFERENCES / Path(node["widgets_values"][0]).name).convert("RGB")
+        Image.open(REFERENCES / node["widgets_values"][0].removeprefix("ilvr_")).convert("RGB")
         for node in workflow["nodes"]
         if node["type"] == "LoadImage"
     ]
     results = [
         Image.open(result).convert("RGB")
-        for result in sorted(output.glob(f"ilvr-{path.stem}_*.png"))[:4]
+        for result in sorted(output.glob(f"ilvr-{name}_*.png"))[:4]
     ]
-    if path.stem in FIGURES:
+    if shows_a_figure(path):
         (figure,) = results
-        figure.resize(
-            (640, round(640 * figure.height / figure.width)), Image.Resampling.LANCZOS
-        ).save(HELP / f"{FIGURES[path.stem]}.jpg", quality=80)
+        if name in FIGURES:
+            height = round(640 * figure.height / figure.width)
+            small = figure.resize((640, height), Image.Resampling.LANCZOS)
+            small.save(HELP / f"{FIGURES[name]}.jpg", quality=80)
         _on_background(figure, 800, 400, "white").save(path.with_suffix(".jpg"), quality=88)
     else:
         _thumbnail(references, results).save(path.with_suffix(".jpg"), quality=88)
-    if path.stem in SHOWN:
-        whole.save(DOCS / f"comfyui-{path.stem}.jpg", quality=80)
+    if name == DROPPED:
+        first = sorted(output.glob(f"ilvr-{name}_*.png"))[0]
+        shutil.copyfile(first, DOCS / f"workflow-{name}.png")
+    if name in SHOWN:
+        whole.save(DOCS / f"comfyui-{name}.jpg", quality=80)
     for page_of, (stem, kinds) in NODES.items():
-        if stem == path.stem:
+        if stem == name:
             box = boxes(workflow)
             shown = [box[node["id"]] for node in workflow["nodes"] if node["type"] in kinds]
             picture = _shot(page, _around(shown), most=1)
             picture.thumbnail((640, 640), Image.Resampling.LANCZOS)
             picture.save(HELP / f"{page_of}.jpg", quality=80)
     for page_of, (stem, labels) in STRIPS.items():
-        if stem == path.stem:
+        if stem == name:
             strip = _strip([*references[:1], *results], labels)
             strip.save(HELP / f"{page_of}.jpg", quality=85)
 

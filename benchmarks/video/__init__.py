@@ -1,0 +1,1 @@
+"""What phi_{N,T} and its bands make of clips with known motion."""
