@@ -69,22 +69,22 @@ class Tree:
 
     def __init__(self) -> None:
         self.most: dict[str, float] = {}
-        self.cpu = 0.0
+        self.cpu: dict[str, float] = {}
 
     def look(self) -> None:
         """Take down what they have used so far."""
         found = {int(p.name): _read(p) for p in Path("/proc").glob("[0-9]*")}
         states = {pid: state for pid, state in found.items() if state is not None}
-        cpu = 0.0
+        cpu: dict[str, float] = {}
         for pid, state in states.items():
             above = pid
             while above in states and above != os.getpid():
                 above = states[above]["parent"]
             if above == os.getpid():
-                cpu += state["cpu"]
                 kind = "driver" if pid == above else state["kind"]
+                cpu[kind] = cpu.get(kind, 0.0) + state["cpu"]
                 self.most[kind] = max(self.most.get(kind, 0.0), state["megabytes"])
-        self.cpu = max(self.cpu, cpu)
+        self.cpu = cpu
 
 
 def _read(process: Path) -> dict[str, Any] | None:
@@ -157,7 +157,7 @@ def main() -> None:
         started, before = time.monotonic(), time.process_time()
         made = loop(options) if asked.what == "loop" else run(options, tree)
         took = time.monotonic() - started
-        cpu = time.process_time() - before if asked.what == "loop" else tree.cpu - before
+        cpu = {"loop": time.process_time() - before} if asked.what == "loop" else tree.cpu
     peak = {kind: round(megabytes, 1) for kind, megabytes in sorted(tree.most.items())}
     print(
         json.dumps(
@@ -166,7 +166,7 @@ def main() -> None:
                 "workers": asked.workers,
                 "pictures": made,
                 "seconds": round(took, 1),
-                "cpu_seconds": round(cpu, 1),
+                "cpu_seconds": {kind: round(seconds, 1) for kind, seconds in sorted(cpu.items())},
                 "megabytes": peak,
             }
         ),

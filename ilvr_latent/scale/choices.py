@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from ..cli.options import Options, table
 from ..cli.settings import Settings
@@ -13,7 +13,7 @@ from ..cli.translation import read_recipe, take_range
 from ..errors import InputError, check_choice
 from ..recipes import RECIPES
 
-Seeds = Literal["row", "same"]
+DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def options_of(settings: Mapping[str, Any]) -> argparse.Namespace:
@@ -38,6 +38,11 @@ def check_options(options: argparse.Namespace) -> None:
     Raises:
         InputError: something is.
     """
+    if options.device not in DEVICES:
+        raise InputError(
+            f"--device is {options.device!r}, and Ray gives each worker its own; use one of "
+            f"{', '.join(DEVICES)}."
+        )
     if options.samples < 1:
         raise InputError(f"--samples is {options.samples}; use 1 or more.")
     tried = argparse.Namespace(**vars(options))

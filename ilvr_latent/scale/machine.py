@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +97,7 @@ def cluster(address: str, workers: int | None) -> Iterator[Any]:
         }
     try:
         _knock(address)
-        with _silent():
+        with _silent(), _kept_end():
             ray.init(address=address, **common)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise InputError(
@@ -132,6 +134,15 @@ def _silent() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+@contextlib.contextmanager
+def _kept_end() -> Iterator[None]:
+    """Ray's own answer to SIGTERM is a crash: the one before it closes what is open."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def _quiet(ray: Any) -> Any:

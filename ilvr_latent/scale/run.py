@@ -14,7 +14,7 @@ from ..errors import InputError
 from .job import Job, Piece, rows_in, rows_of_a_piece
 from .machine import Workers
 from .review import review
-from .worker import Outcome, Worker
+from .worker import Outcome, Worker, unwritable
 
 MANIFEST = "manifest.jsonl"
 # One is done, the next one is there when it ends.
@@ -51,14 +51,21 @@ def pieces_left(ray: Any, job: Job) -> list[Piece]:
         return [Piece(shard, job.index.places(shard)) for shard in range(shards)]
 
     def look(batch: dict[str, Any]) -> dict[str, list[str]]:
-        store = job.store(f"review-{uuid.uuid4().hex[:12]}")
-        return {"piece": [review(job, int(shard), store).written() for shard in batch["shard"]]}
+        store, pieces, stop = job.store(f"review-{uuid.uuid4().hex[:12]}"), list[str](), ""
+        try:
+            pieces += [review(job, int(shard), store).written() for shard in batch["shard"]]
+        except OSError as error:
+            stop = unwritable(error, job.output)
+        return {"piece": pieces or [""], "stop": [stop] * max(1, len(pieces))}
 
     blocks = max(1, min(shards, PIECES_AHEAD * int(ray.cluster_resources().get("CPU", 1))))
     dataset = ray.data.from_items([{"shard": n} for n in range(shards)], override_num_blocks=blocks)
-    reviewed = dataset.map_batches(look, batch_size=1).iter_rows()
-    pieces = sorted((Piece.of(row["piece"]) for row in reviewed), key=lambda piece: piece.shard)
-    return [piece for piece in pieces if piece.places]
+    pieces = []
+    for row in dataset.map_batches(look, batch_size=1).iter_rows():
+        if row["stop"]:
+            raise InputError(row["stop"])
+        pieces.append(Piece.of(row["piece"]))
+    return sorted((p for p in pieces if p.places), key=lambda piece: piece.shard)
 
 
 def run(

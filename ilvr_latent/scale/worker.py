@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from ..cli.translation import file_name
@@ -68,7 +69,8 @@ class Worker:
         self._broken = ""
         try:
             self._translator = Translator(job.options, job.batch_size)
-        except InputError as error:
+        # A file of the model may be missing on this node alone.
+        except (InputError, OSError) as error:
             self._broken = str(error)
 
     def __call__(self, batch: Mapping[str, Sequence[str]]) -> dict[str, list[object]]:
@@ -86,10 +88,7 @@ class Worker:
         except Stop as error:
             outcome.stop = str(error)
         except OSError as error:
-            outcome.stop = (
-                f"{error.strerror or error} in {str(self._job.output)!r}; see to its free space "
-                "and its permissions, then run the same command again."
-            )
+            outcome.stop = unwritable(error, self._job.output)
         return outcome
 
     def _translate(self, piece: Piece, outcome: Outcome) -> None:
@@ -154,6 +153,14 @@ class Worker:
         record = {"row": place, "source": row.key, "error": why, "run": self._job.run}
         self._ledger.add(shard, self._name, record)
         outcome.errors, outcome.error = outcome.errors + 1, why
+
+
+def unwritable(error: OSError, output: Path) -> str:
+    """What is said when results find no place."""
+    return (
+        f"{error.strerror or error} in {str(output)!r}; see to its free space and its permissions, "
+        "then run the same command again."
+    )
 
 
 def ahead(items: Iterable[T], function: Callable[[T], R]) -> Iterator[R]:

@@ -100,6 +100,8 @@ def make_job(arguments: Callable[..., list[str]]) -> Callable[..., Job]:
     """A job whose index is made; ``run`` names the run."""
 
     def make(source: Path, *options: object, output: str = "out", run: str = "first") -> Job:
+        if "parquet" in options:
+            pytest.importorskip("pyarrow", reason="pyarrow is not installed")
         parsed = build_parser("translate").parse_args(arguments(source, *options, output=output))
         plain = {name: value for name, value in vars(parsed).items() if name != "run"}
         found = find_source(str(source))

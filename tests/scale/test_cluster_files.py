@@ -12,7 +12,7 @@ import pytest
 
 from ilvr_latent.cli.main import build_parser
 
-yaml = pytest.importorskip("yaml", reason="PyYAML, which comes with ray, is not installed")
+yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
 FOLDER = Path(__file__).parents[2] / "docs/cluster"
 
 

@@ -27,6 +27,7 @@ Arguments = Callable[..., list[str]]
         (["--gpus-per-worker", "1.5"], ["--gpus-per-worker is 1.5"]),
         (["--gpus-per-worker", "-1"], ["--gpus-per-worker is -1"]),
         (["--max-errors", "-1"], ["--max-errors is -1"]),
+        (["--device", "cuda:1"], ["cuda:1", "auto"]),
         (["--prompt", "cat"], ["--prompt", "--pipeline"]),
         (["--weight", "x"], ["x"]),
         (["--model", "nowhere.pt"], ["nowhere.pt"]),

@@ -162,7 +162,7 @@ def test_a_tar_shard_that_is_cut_off_has_the_rows_before_the_cut(tmp_path: Path,
 
 @pytest.mark.parametrize("kind", ["bytes", "struct", "path"])
 def test_parquet_holds_pictures_or_names_them(folder: Path, kind: str) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     from pyarrow import parquet
 
     data = [png_bytes(a_picture(n)) for n in range(3)]

@@ -232,8 +232,6 @@ def test_shards_are_the_same_bytes_whoever_did_what(
 def test_a_shard_that_lacked_a_row_is_packed_again_with_it(
     make_job: MakeJob, folder: Path, form: str
 ) -> None:
-    if form == "parquet":
-        pytest.importorskip("pyarrow")
     reference = make_job(folder, "--format", form, output="reference")
     work(reference)
     whole = (folder / "b.png").read_bytes()
@@ -363,3 +361,16 @@ def test_failures_that_nobody_foresaw_are_errors_of_rows_until_there_are_many(
     assert "shapes do not match" in outcome.stop
     assert outcome.errors == 9
     assert "shapes do not match" in manifest(job.output)[0]["error"]
+
+
+def test_with_full_batches_it_is_ilvr_sample_with_that_batch_size(
+    make_job: MakeJob, folder: Path, tmp_path: Path
+) -> None:
+    job = make_job(folder / "c", "--batch-size", 3, "--seeds", "same", "--seed", 2)
+    work(job, [Piece(0, (2,)), Piece(0, (0, 1))])
+    options = ["--reference", str(folder / "c"), "--factor", "4", "--steps", str(STEPS)]
+    options += ["--model", job.options.model, "--batch-size", "3", "--seed", "2"]
+    assert main(["sample", *options, "--output", str(tmp_path / "alone")]) == 0
+    made = digests(job.output)
+    assert len(made) == 3
+    assert made.items() <= digests(tmp_path / "alone").items()
