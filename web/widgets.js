@@ -20,11 +20,16 @@ function isVoid(node, name) {
   return decided !== undefined && !values.includes(decided);
 }
 
-// Newer front ends leave room for what is only "advanced", but not for what is hidden.
+// Front ends leave room for what is only "advanced", older ones also for what is hidden.
+const noRoom = () => [0, -4];
+
 function hide(node) {
   for (const widget of node.widgets ?? []) {
+    if (!widget.advanced && !(widget.name in NEEDED)) continue;
     const folded = widget.advanced && !node.showAdvanced;
-    if (widget.advanced || widget.name in NEEDED) widget.hidden = folded || isVoid(node, widget.name);
+    widget.hidden = folded || isVoid(node, widget.name);
+    if (widget.hidden) widget.computeSize = noRoom;
+    else if (widget.computeSize === noRoom) delete widget.computeSize;
   }
   node.setDirtyCanvas?.(true, true);
 }

@@ -52,6 +52,7 @@ def _main_inputs() -> list[Any]:
             min=0.0,
             max=1.0,
             step=0.001,
+            display_mode=io.NumberDisplay.slider,
             tooltip=(
                 "When to begin following the reference, in timesteps as in other nodes: "
                 "0 = from the first step, the pure noise included (0.001 leaves that as "
@@ -64,6 +65,7 @@ def _main_inputs() -> list[Any]:
             min=0.0,
             max=1.0,
             step=0.001,
+            display_mode=io.NumberDisplay.slider,
             tooltip=(
                 "When to stop. 1 = to the end: closest to the reference, but its blur "
                 "may stay in the picture. Earlier, the model finishes on its own: "
@@ -76,6 +78,7 @@ def _main_inputs() -> list[Any]:
             min=0.0,
             max=1.0,
             step=0.01,
+            display_mode=io.NumberDisplay.slider,
             tooltip=(
                 "How strictly the reference is followed: 0 = not at all (the picture is "
                 "the same as without this node), 1 = as in the paper. If it changes over "
