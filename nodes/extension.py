@@ -22,6 +22,7 @@ from .models.score_samplers import (
     ILVRProbabilityFlowSampler,
 )
 from .tools.grid import ILVRGrid
+from .tools.match import ILVRMatchPicture
 from .tools.reference import ILVRLowPassPreview, ILVRReferenceEncode
 from .tools.report import ILVRRecord, ILVRReport
 
@@ -56,4 +57,5 @@ class ILVRExtension(ComfyExtension):
             ILVRClassifierGuidance,
             ILVRUniversalGuidance,
             ILVRClipGuidance,
+            ILVRMatchPicture,
         ]
