@@ -70,3 +70,23 @@ def test_what_it_cannot_use_is_named(
     given = [references / "a.png", "--reference", references / "b.png"]
     ilvr("match", *given, "--output", output / "x.png", *changed).is_refusal_of(named)
     assert not list(output.rglob("*"))
+
+
+def test_samples_are_matched_when_they_are_finished(
+    sampling: Command, references: Path, output: Path
+) -> None:
+    name = "b_N4_seed1.png"
+    assert sampling("--output", output / "free").status == 0
+    outcome = sampling("--output", output / "held", "--match-picture", 0.5)
+    assert outcome.status == 0
+    free, held = (read_image(output / folder / name) for folder in ("free", "held"))
+    reference = to_tensor(fit_to(read_image(references / "b.png"), free.size))
+    wanted = match_picture(to_tensor(free), reference, 0.5, factor_unit="share")
+    np.testing.assert_array_equal(np.asarray(held), np.asarray(to_images(wanted)[0]))
+    with Image.open(output / "held" / name) as made:
+        assert json.loads(made.info["ilvr"])["match_picture"] == 0.5
+
+
+@pytest.mark.usefixtures("no_sampling")
+def test_a_share_that_is_none_is_refused_before_sampling(sampling: Command) -> None:
+    sampling("--match-picture", 8).is_refusal_of("8 of the side")
