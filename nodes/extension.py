@@ -9,6 +9,7 @@ from .guides.classifier import ILVRClassifierGuidance
 from .guides.clip import ILVRClipGuidance
 from .guides.egsde import ILVREGSDE
 from .guides.ilvr import ILVRApply
+from .guides.picture_space import ILVRApplyInPictures
 from .guides.resample import ILVRResample
 from .guides.sddm import ILVRBlockStatistics
 from .guides.universal import ILVRUniversalGuidance
@@ -58,4 +59,5 @@ class ILVRExtension(ComfyExtension):
             ILVRUniversalGuidance,
             ILVRClipGuidance,
             ILVRMatchPicture,
+            ILVRApplyInPictures,
         ]

@@ -83,7 +83,9 @@ class Embedded:
 
         quiet_diffusers()
         self._pipe, self._prompt = load_embedded_pipeline(), prompt
-        self._from_pictures = StableDiffusionImg2ImgPipeline.from_pipe(self._pipe)
+        self._from_pictures = StableDiffusionImg2ImgPipeline(
+            **self._pipe.components, requires_safety_checker=False
+        )
         for pipe in (self._pipe, self._from_pictures):
             pipe.set_progress_bar_config(disable=True)
 

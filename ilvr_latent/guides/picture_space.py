@@ -76,7 +76,8 @@ class PictureILVR:
         """
         if not self.weight:
             return None
-        inside = [step.index for step in run.schedule.steps if self.window.contains(step)]
+        steps = [step for step in run.schedule.steps if not step.is_clean]
+        inside = [step.index for step in steps if self.window.contains(step)]
         if not inside:
             raise InputError(
                 f"The window from {self.window.unit} {self.window.start} to {self.window.end} "
