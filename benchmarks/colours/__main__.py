@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ilvr_latent.embedded import REFERENCES
-from ilvr_latent.pictures.files import output_folder
+from ilvr_latent.pictures.files import output_folder, written_whole
 from ilvr_latent.pictures.images import fit_to, read_image, to_tensor
 
 from . import once
@@ -47,7 +47,8 @@ def main() -> None:
     with torch.inference_mode():
         for record in records(options.pictures, folder):
             found.append(record)
-            (folder / "colours.json").write_text(json.dumps(found, indent=1))
+            with written_whole(folder / "colours.json") as partial:
+                partial.write_text(json.dumps(found, indent=1))
     (folder / "colours.md").write_text(tables(found))
 
 
