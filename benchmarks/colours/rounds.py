@@ -51,6 +51,10 @@ def _matched(p: Tensor, y: Tensor, before: Tensor, kept: Tensor) -> Tensor:
     return match_picture(p, y, SHARE, factor_unit="share")
 
 
+def _matched_at_half(p: Tensor, y: Tensor, before: Tensor, kept: Tensor) -> Tensor:
+    return match_picture(p, y, 2 * SHARE, factor_unit="share")
+
+
 def _spread(p: Tensor, y: Tensor, before: Tensor, kept: Tensor) -> Tensor:
     return match_picture(p, before, SHARE, factor_unit="share", mask=kept, beyond="spread")
 
@@ -66,6 +70,7 @@ WAYS = (
     Way("matched in pictures, the last step", _last_in_pictures),
     Way("match_picture after decoding", None, _matched),
     Way("colour lock and match_picture", _lock, _matched),
+    Way("colour lock and match_picture at half the side", _lock, _matched_at_half),
 )
 OF_INPAINTING = (
     *WAYS,
