@@ -58,7 +58,7 @@ def match_picture(
 
     Returns:
         The same shape and dtype, within ``limits``. Its low frequencies are those asked for to a
-        tenth of an 8-bit level (at the most places, where much is clamped).
+        tenth of an 8-bit level; a little less nearly where much of the picture is clamped.
 
     Raises:
         InputError: sizes that differ, a number or choice that cannot be used, an empty mask.
