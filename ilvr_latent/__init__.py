@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         WeightSchedule,
         Window,
         match,
+        match_picture,
     )
     from .recipes import RECIPES, Recipe, apply_recipe, vary_factor, vary_range
     from .sampling import sample
@@ -80,6 +81,7 @@ __all__ = [
     "load_adm",
     "load_embedded",
     "match",
+    "match_picture",
     "sample",
     "sample_with",
     "save_adm",

@@ -9,6 +9,7 @@ from .guides.classifier import ILVRClassifierGuidance
 from .guides.clip import ILVRClipGuidance
 from .guides.egsde import ILVREGSDE
 from .guides.ilvr import ILVRApply
+from .guides.picture_space import ILVRApplyInPictures
 from .guides.resample import ILVRResample
 from .guides.sddm import ILVRBlockStatistics
 from .guides.universal import ILVRUniversalGuidance
@@ -22,6 +23,7 @@ from .models.score_samplers import (
     ILVRProbabilityFlowSampler,
 )
 from .tools.grid import ILVRGrid
+from .tools.match import ILVRMatchPicture
 from .tools.reference import ILVRLowPassPreview, ILVRReferenceEncode
 from .tools.report import ILVRRecord, ILVRReport
 
@@ -56,4 +58,6 @@ class ILVRExtension(ComfyExtension):
             ILVRClassifierGuidance,
             ILVRUniversalGuidance,
             ILVRClipGuidance,
+            ILVRMatchPicture,
+            ILVRApplyInPictures,
         ]

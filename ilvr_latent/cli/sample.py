@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..guides.picture_match import lowpass_of, match_picture
 from ..methods import WITH_FACTOR
 from ..pictures.files import name_for_results, output_folder
 from ..pictures.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
@@ -42,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_what_is_followed(parser)
     add("--samples", type=int, default=1, metavar="K", help="pictures for each reference and N")
     add("--seed", type=int, default=0, help="sample k uses seed + k, whatever the batch size")
+    match_help = "then hold each finished picture's colours: a share of its side, such as 0.25"
+    add("--match-picture", type=float, metavar="SHARE", help=match_help)
     add("--output", type=Path, required=True, metavar="DIR")
     table.add_arguments(parser)
 
@@ -70,6 +73,8 @@ def run(options: argparse.Namespace) -> None:
     chosen = {factor: Settings.of(options, factor) for factor in options.factor}
     first = chosen[options.factor[0]]
     maker.check(references, first)
+    if options.match_picture is not None:
+        lowpass_of(options.match_picture, "share", options.kernel, references)
 
     names = _unique_names(paths)
     made: dict[Job, Image.Image] = {}
@@ -81,6 +86,7 @@ def run(options: argparse.Namespace) -> None:
             seeds = [options.seed + job.k for job in batch]
             results = maker.make(of_batch, chosen[batch[0].factor], seeds, advance)
             for job, picture in zip(batch, results, strict=True):
+                picture = _matched(picture, references[job.reference], maker, options)
                 made[job] = picture
                 seed = options.seed + job.k
                 name = file_name(names[job.reference], options.method, job.factor, seed)
@@ -101,6 +107,20 @@ def _batches(options: argparse.Namespace, references: int) -> Iterator[list[Job]
             yield batch
 
 
+def _matched(
+    picture: Image.Image, reference: Tensor, maker: PictureMaker, options: argparse.Namespace
+) -> Image.Image:
+    """A finished picture in the colours of its reference, where that is asked for."""
+    share: float | None = options.match_picture
+    if share is None:
+        return picture
+    x, mask = to_tensor(picture), maker.mask
+    matched = match_picture(
+        x, reference[None], share, options.kernel, factor_unit="share", mask=mask
+    )
+    return to_images(matched)[0]
+
+
 def _unique_names(paths: Sequence[Path]) -> list[str]:
     """File names without their ending; a number is added where two would be the same."""
     names: list[str] = []
@@ -114,10 +134,12 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
 def _settings(
     options: argparse.Namespace, paths: Sequence[Path], job: Job | None
 ) -> dict[str, object]:
+    matched = {} if options.match_picture is None else {"match_picture": options.match_picture}
     if job is None:
-        return written_of_all(options) | {"factor": options.factor, "seed": options.seed}
+        of_all = {"factor": options.factor, "seed": options.seed}
+        return written_of_all(options) | matched | of_all
     seed = options.seed + job.k
-    return written_of_one(options, paths[job.reference].name, job.factor, seed)
+    return written_of_one(options, paths[job.reference].name, job.factor, seed) | matched
 
 
 def _write_sheets(

@@ -9,6 +9,7 @@ from .energy import Energy, feature_energy
 from .ilvr import ILVR
 from .lowpass import LowPass, match
 from .min_norm import min_norm
+from .picture_match import match_picture
 from .recorder import Recorder, Recording
 from .reference import Reference
 from .sddm import SDDM
@@ -35,6 +36,7 @@ __all__ = [
     "feature_energy",
     "losses",
     "match",
+    "match_picture",
     "min_norm",
     "spherical_distance",
     "tangent_split",

@@ -75,6 +75,29 @@ class Decoder:
         return pixels[:, :3].to(x_0)
 
 
+class Encoder:
+    """The way back from :class:`Decoder`, without gradients.
+
+    Args:
+        vae: of the model.
+        model: whose estimates are encoded.
+    """
+
+    def __init__(self, vae: Any, model: ModelPatcher) -> None:
+        self._vae, self._format = vae, model.get_model_object("latent_format")
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Latents in the MODEL's scale, without the host's chunks and tiles."""
+        network: nn.Module | None = getattr(self._vae, "first_stage_model", None)
+        if network is None:
+            latent = self._vae.encode(pictures.movedim(1, -1) / 2 + 0.5)
+        else:
+            encode: Callable[..., Tensor] = network.encode  # type: ignore[assignment]
+            with torch.no_grad():
+                latent = encode(pictures.to(self._vae.device, self._vae.vae_dtype))
+        return self._format.process_in(latent.to(pictures))
+
+
 class PictureEncoder:
     """A CLIP_VISION as a function of pictures that gradients go through.
 
