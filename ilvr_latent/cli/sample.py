@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
-from ..guides.lowpass import LowPass
+from ..guides.bands import BANDS
 from ..pictures.files import name_for_results, output_folder
 from ..pictures.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..pictures.sheet import Column, contact_sheet
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
     check_counts(options, "samples", "batch_size")
     _read_recipe(options)
     for factor in options.factor or []:
-        LowPass(factor, options.kernel)
+        BANDS[options.band](factor, options.kernel)
     settings = Settings.of(options, 1.0)
     paths = find_images(options.reference)
     pictures = [read_image(path) for path in paths]
@@ -160,9 +160,10 @@ def _write_sheets(
     maker: PictureMaker,
 ) -> list[str]:
     """Contact sheets of reference, low-pass and samples, a row for each reference."""
+    held = "low-pass" if options.band == "coarse" else f"{options.band} band"
     columns = [Column("reference")]
     for factor in options.factor:
-        columns.append(Column("low-pass", gap=20, group=f"N = {factor:g}"))
+        columns.append(Column(held, gap=20, group=f"N = {factor:g}"))
         columns += [
             Column(f"seed {options.seed + k}", group=f"N = {factor:g}")
             for k in range(options.samples)
@@ -171,7 +172,8 @@ def _write_sheets(
     for r in range(len(names)):
         row: list[Image.Image | None] = list(to_images(references[r : r + 1]))
         for factor in options.factor:
-            row += matched_part(maker, references[r : r + 1], factor, options.kernel)
+            reference = references[r : r + 1]
+            row += matched_part(maker, reference, factor, options.kernel, options.band)
             row += [made[Job(r, factor, k)] for k in range(options.samples)]
         rows.append(row)
     written = []
