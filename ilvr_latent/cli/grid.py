@@ -155,7 +155,7 @@ def _sheet(
     leading: dict[str, Sequence[Image.Image | None]] = {
         "reference": [shown, *[None] * (len(rows) - 1)]
     }
-    if columns.name not in ("factor", "kernel"):
+    if columns.name not in ("factor", "kernel", "band"):
         firsts = [cell.settings for cell in cells if cell.column == 0]
         leading["matched"] = _matched(firsts, reference, maker)
     side = min(max(*maker.size, SMALLEST_CELL), LARGEST_CELL)
@@ -165,11 +165,11 @@ def _sheet(
 def _matched(
     firsts: list[Settings], reference: Tensor, maker: PictureMaker
 ) -> list[Image.Image | None]:
-    """The low-pass of each row; nothing where it is that of the row above."""
+    """The held band of each row; nothing where it is that of the row above."""
     shown: list[Image.Image | None] = []
     before = None
     for chosen in firsts:
-        this = chosen.factor, chosen.kernel
+        this = chosen.factor, chosen.kernel, chosen.band
         shown.append(None if this == before else matched_part(maker, reference, *this)[0])
         before = this
     return shown

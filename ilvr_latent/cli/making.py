@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..diffusion.guide import Guide
-from ..guides.lowpass import Kernel, LowPass
+from ..guides.bands import BANDS, Band
+from ..guides.lowpass import Kernel
 from ..guides.reference import Reference
 from ..pictures.images import to_images
 from .common import Advance
@@ -64,8 +65,8 @@ class PictureMaker(Protocol):
 
 
 def matched_part(
-    maker: PictureMaker, references: Tensor, factor: float, kernel: Kernel
+    maker: PictureMaker, references: Tensor, factor: float, kernel: Kernel, band: Band
 ) -> list[Image.Image]:
-    """What samples are held to: the low-pass of each reference, grey where the mask is black."""
-    low = LowPass(factor * maker.cell, kernel)(references)
+    """What samples are held to: the band of each reference, grey where the mask is black."""
+    low = BANDS[band](factor * maker.cell, kernel)(references)
     return to_images(low if maker.mask is None else low * maker.mask)

@@ -128,6 +128,13 @@ class Options(OptionsOfMethods):
     space: Space = option(
         defaults.SPACE, "what is matched", choices=get_args(Space), axis=True, written=True
     )
+    band: Literal["coarse", "fine"] = option(
+        "coarse",
+        "what of the reference is held; fine: its details, and the layout is free",
+        choices=("coarse", "fine"),
+        axis=True,
+        written=True,
+    )
     reference_noise: Literal["auto"] | ReferenceNoise = option(
         AUTO,
         "of the reference; auto: fresh (the paper), or hybrid (--pipeline, few steps)",

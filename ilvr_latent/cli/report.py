@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
         pictures, recording = _recorded(maker, reference, chosen, seeds, advance)
         plain, without = _recorded(maker, reference, off, seeds, advance)
 
-    held_to = matched_part(maker, reference, chosen.factor, chosen.kernel)
+    held_to = matched_part(maker, reference, chosen.factor, chosen.kernel, chosen.band)
     shown = [to_images(reference)[0], held_to[0], plain[0], pictures[0]]
     heads = [Column(label) for label in ("reference", "matched", "without ILVR", "with ILVR")]
     plots = figure(recording, without, unit="pixel" if maker.cell == 1 else "latent cell")

@@ -150,11 +150,12 @@ def _write_sheets(
     maker: PictureMaker,
 ) -> list[str]:
     """Contact sheets of reference, low-pass and samples, a row for each reference."""
+    held = "low-pass" if options.band == "coarse" else f"{options.band} band"
     columns, with_factor = [Column("reference")], options.method in WITH_FACTOR
     for factor in options.factor:
         group = label(options.method, factor)
         if with_factor:
-            columns.append(Column("low-pass", gap=20, group=group))
+            columns.append(Column(held, gap=20, group=group))
         columns += [
             Column(f"seed {options.seed + k}", gap=6 if k or with_factor else 20, group=group)
             for k in range(options.samples)
@@ -164,7 +165,8 @@ def _write_sheets(
         row: list[Image.Image | None] = list(to_images(references[r : r + 1]))
         for factor in options.factor:
             if with_factor:
-                row += matched_part(maker, references[r : r + 1], factor, options.kernel)
+                reference = references[r : r + 1]
+                row += matched_part(maker, reference, factor, options.kernel, options.band)
             row += [made[Job(r, factor, k)] for k in range(options.samples)]
         rows.append(row)
     written = []

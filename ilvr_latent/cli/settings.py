@@ -174,6 +174,7 @@ class Settings(Options):
             mask=mask,
             kernel=self.kernel,
             space=self.space,
+            band=self.band,
         )
 
     def written(self) -> dict[str, object]:

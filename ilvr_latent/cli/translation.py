@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 
 from ..errors import InputError
-from ..guides.lowpass import LowPass
+from ..guides.bands import BANDS
 from ..methods import WITH_FACTOR, Method
 from ..recipe import RECIPES, TRANSLATE, Recipe
 from .making import PictureMaker
@@ -48,7 +48,7 @@ def read_recipe(options: argparse.Namespace) -> None:
             "such as --factor 4."
         )
     for factor in options.factor or []:
-        LowPass(factor, options.kernel)
+        BANDS[options.band](factor, options.kernel)
 
 
 def take_method(recipe: Recipe, options: argparse.Namespace) -> None:

@@ -105,6 +105,10 @@ class Reference:
             raise InputError("The mask holds values outside [0, 1]; scale it to that range.")
         if self.mask is not None and not bool((self.mask > 0).any()):
             raise InputError("The mask is empty; paint where to match, or leave the mask out.")
+        if self.frame_weights is not None and not self.frame_weights:
+            raise InputError(
+                "The weights of frames are all 0; give one above 0, such as 0:1, or leave them out."
+            )
 
     def lowpass(self, shape: Sequence[int]) -> LowPass:
         """phi_N for a run of this shape, or the filter of the band that is held instead.

@@ -12,13 +12,14 @@ from ...ilvr_latent import Run
 from ...ilvr_latent.diffusion.guide import GuideRun
 from ...ilvr_latent.guides.picture_match import FactorUnit
 from ...ilvr_latent.guides.picture_space import PictureILVR
-from ..fitting import check_picture, fit_image, fit_mask, on_white, to_batch
+from ..fitting import fit_image, fit_mask, on_white, to_batch
+from ..node import Node
 from ..schema import schema
 from .checks import check_mask
 from .networks import Decoder, Encoder, as_pictures, guided_with
 
 
-class ILVRApplyInPictures(io.ComfyNode):
+class ILVRApplyInPictures(Node):
     """Hold decoded estimates to the low frequencies of a picture."""
 
     @classmethod
@@ -57,7 +58,6 @@ class ILVRApplyInPictures(io.ComfyNode):
             InputError: the reference, the mask or a number cannot be used, or the model samples no
                 pictures.
         """
-        check_picture(reference)
         check_mask(mask)
         decode, encode = Decoder(vae, model), Encoder(vae, model)
         settings: dict[str, Any] = {

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from ...ilvr_latent.guides.lowpass import Kernel
 from ...ilvr_latent.guides.picture_match import Beyond, FactorUnit, match_picture
-from ..fitting import check_picture, fit_image, fit_mask, on_white
+from ..fitting import fit_image, fit_mask, on_white
 from ..guides.checks import check_mask
+from ..node import Node
 from ..schema import advanced, schema
 
 
-class ILVRMatchPicture(io.ComfyNode):
+class ILVRMatchPicture(Node):
     """The low frequencies of one picture put into another."""
 
     @classmethod
@@ -52,8 +53,6 @@ class ILVRMatchPicture(io.ComfyNode):
         Raises:
             InputError: a picture, the mask or a number cannot be used.
         """
-        for one in (image, reference):
-            check_picture(one)
         check_mask(mask)
         pictures, references = on_white(image).float(), on_white(reference)
         height, width = image.shape[1:3]

@@ -166,6 +166,7 @@ def test_weights_of_frames_are_points_in_time() -> None:
     [
         ({"frames_factor": 0.5}, r"frames_factor T is 0\.5"),
         ({"band": "high"}, r"band is 'high'.*'coarse', 'fine', 'fast'"),
+        ({"frame_weights": WeightSchedule(((0, 0.0),))}, r"weights of frames are all 0"),
         ({"frames_fit": "loop"}, r"frames_fit is 'loop'.*'stretch', 'hold'"),
         ({"band": "fast"}, r"changes within frames_factor frames, which is 1"),
         ({"band": "fine", "factor": 1}, r"fine band is empty"),

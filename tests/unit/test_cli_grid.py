@@ -72,7 +72,7 @@ def test_a_cell_is_what_the_options_of_its_place_make(
     [
         *("end=1,0.5", "start=0,0.5", "weight=0:1,1:0|0.5", "sampler=ddpm,ddim", "steps=2,2,1|4"),
         *("eta=0,1", "kernel=box,cubic", "space=state,prediction", "variance=auto,fixed_large"),
-        *("reference-noise=fresh,fixed",),
+        *("reference-noise=fresh,fixed", "band=coarse,fine"),
     ],
 )
 def test_every_axis_changes_the_picture(command: Command, tmp_path: Path, axis: str) -> None:

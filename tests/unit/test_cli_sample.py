@@ -241,3 +241,18 @@ def test_options_of_another_sampler_are_refused(
     outcome = sampling("--sampler", *options)
     assert outcome.status == 2
     assert "snr" in outcome.err or "does not belong" in outcome.err
+
+
+def test_the_fine_band_is_held_instead(sampling: Command, output: Path) -> None:
+    settings = ("--factor", 4, "--kernel", "box", "--samples", 1)
+    assert sampling(*settings, "--band", "fine").status == 0
+    fine = {name: pixels(output / name) for name in names(output) if "seed" in name}
+    assert text_of(output / next(iter(fine)))["band"] == "fine"
+    assert sampling(*settings).status == 0
+    assert any((pixels(output / name) != picture).any() for name, picture in fine.items())
+
+
+def test_an_empty_fine_band_is_refused(sampling: Command, output: Path) -> None:
+    outcome = sampling("--factor", 1, "--band", "fine")
+    assert outcome.status == 2
+    assert "fine band is empty" in outcome.err
