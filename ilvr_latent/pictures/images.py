@@ -53,7 +53,6 @@ def read_image(path: Path | str) -> Image.Image:
         InputError: there is no such file, or it is not a picture that can be read whole.
     """
     try:
-        _check_is_file(path)
         return _decoded(Path(path), path)
     except FileNotFoundError:
         raise InputError(f"There is no file {str(path)!r}; check the path.") from None
@@ -69,6 +68,8 @@ def _decoded(file: Path | io.BytesIO, path: Path | str) -> Image.Image:
         with warnings.catch_warnings():
             # Pillow warns of large pictures, which are fine here, and of metadata that is broken.
             warnings.simplefilter("ignore")
+            if isinstance(file, Path):
+                _check_is_file(path)
             with Image.open(file, formats=FORMATS) as opened:
                 _check_size(opened, path)
                 return as_rgb(opened)

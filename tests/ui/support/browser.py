@@ -47,7 +47,7 @@ LOAD = """async (workflow) => {
 # Shows the box (left, top, right, bottom of the graph) and says where on the page it then is.
 SHOW = """([left, top, right, bottom, most]) => {
     const canvas = window.app.canvas, at = canvas.canvas.getBoundingClientRect();
-    const room = [20, 90, at.width - 40, at.height - 40];
+    const room = [70, 90, at.width - 40, at.height - 40];
     const scale = Math.min((room[2] - room[0]) / (right - left),
                            (room[3] - room[1]) / (bottom - top), most);
     canvas.ds.scale = scale;
