@@ -126,16 +126,16 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
-        flat = x.flatten(2)
-        q, k, v = rearrange(
-            self.qkv(self.norm(flat)),
-            f"b {self._split} n -> three b h n c",
-            three=3,
-            h=self._heads,
-        )
-        h = F.scaled_dot_product_attention(q, k, v)
-        out: Tensor = flat + self.proj_out(rearrange(h, "b h n c -> b (h c) n"))
-        return out.view_as(x)
+        # As places x channels, a view of what lies in channels_last, and so is the way back.
+        places = _linear(self.qkv, self.norm(x).flatten(2).transpose(1, 2))
+        q, k, v = rearrange(places, f"b n {self._split} -> three b h n c", three=3, h=self._heads)
+        h = rearrange(F.scaled_dot_product_attention(q, k, v), "b h n c -> b n (h c)")
+        return x + _linear(self.proj_out, h).transpose(1, 2).view_as(x)
+
+
+def _linear(convolution: nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution over one place, of places x channels."""
+    return F.linear(x, convolution.weight[..., 0], convolution.bias)
 
 
 class Downsample(nn.Module):
