@@ -48,7 +48,7 @@ def test_a_workflow_opens_and_runs(page: Any, server: tuple[str, Path], path: Pa
     assert bool(nodes) == ('"ILVRApply"' in path.read_text())
     for shown, saved in nodes:
         assert shown.startswith("Matches steps ")
-        assert saved == 14
+        assert saved == 18
     if browser.prefix(path) == "ilvr-two-references":
         assert {shown.partition(" N = ")[0] for shown, _ in nodes} == {
             "Matches steps 1 to 21 of 30."
