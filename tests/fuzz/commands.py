@@ -36,8 +36,8 @@ BESIDE = {
 LEFT_OUT = frozenset(("help", "debug"))
 WRITTEN = frozenset(("output", "cells", "save_dir"))
 # What they do takes minutes where nothing is wrong: only what is wrong before that.
-LONG = frozenset(("demo", "properties"))
-LONG_BY_DEFAULT = frozenset(("num_samples", "timestep_respacing"))
+LONG = frozenset(("demo", "properties", "translate"))
+LONG_BY_DEFAULT = frozenset(("num_samples", "steps", "timestep_respacing"))
 # Of a value that is wrong, so many letters are looked for in what is said.
 LETTERS = 40
 
@@ -81,7 +81,8 @@ class Commands:
             if command in LONG:
                 dest, wrong = "device", [f"no{text(random)}"]
             line[dest] = wrong
-            names = (dest, *BESIDE.get(dest, ()))
+            # A word of Python's own has a dash behind it there, and not on the command line.
+            names = (dest.rstrip("_"), *BESIDE.get(dest, ()))
             named += [one.replace("_", by) for one in names for by in "_- "] + _shown(wrong)
         if random.random() < 0.05:
             more, wrong = random.choice(("no_such_option", "model", "seed")), [text(random)]
@@ -148,6 +149,10 @@ def _whole(command: str) -> dict[str, list[str] | None]:
             "timestep_respacing": ["2"],
         },
         "inspect": {"checkpoint": ["tiny.safetensors"]},
+        "match": {"image": ["a.png"], "reference": ["a.png"], "output": ["matched.png"]},
+        "translate": {
+            **tiny, "source": ["pictures"], "factor": ["2"], "output": ["out/translated"],
+        },
         "lowpass": {"image": ["a.png"], "factor": ["2"], "output": ["low.png"]},
     }  # fmt: skip
     return dict(whole[command])

@@ -133,7 +133,13 @@ def test_a_workflow_of_an_older_version_means_the_same(page: Any, path: Path) ->
 
 # They need a file of the user's, or have no template yet.
 WITHOUT_PICTURE = {
-    *("ILVRLoadClassifier", "ILVRClassifierGuidance", "ILVRClipGuidance", "ILVRUniversalGuidance"),
+    *(
+        "ILVRLoadClassifier",
+        "ILVRApplyInPictures",
+        "ILVRClassifierGuidance",
+        "ILVRClipGuidance",
+        "ILVRUniversalGuidance",
+    ),
     *("ILVRPredictorCorrectorSampler", "ILVRProbabilityFlowSampler", "ILVRColdSampler"),
 }
 
