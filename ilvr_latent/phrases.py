@@ -42,6 +42,11 @@ def joined(texts: Sequence[str]) -> str:
     return reduce(lambda these, those: Phrase("{these}, {those}", these=these, those=those), texts)
 
 
+def sentences(texts: Sequence[str]) -> str:
+    """At least one sentence, one after the other."""
+    return reduce(lambda these, those: Phrase("{these} {those}", these=these, those=those), texts)
+
+
 def spans(indices: Sequence[int]) -> str:
     """Ascending step numbers from 0 as people read them: ``[0, 1, 2, 5]`` is "1 to 3, 6"."""
     runs: list[list[int]] = []

@@ -23,7 +23,7 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor
 
 from ..ilvr_latent.diffusion.guide import Denoise, Guide, GuideRun, Guides, Run
-from ..ilvr_latent.phrases import Phrase
+from ..ilvr_latent.phrases import Phrase, sentences
 from .differentiable import differentiable
 from .hints import hints
 from .levels import HostSchedule, HostStep
@@ -51,9 +51,7 @@ class Attached:
         found = hints(run, self.guide) if isinstance(run, HostRun) else []
 
         def tell(text: str) -> None:
-            for hint in found:
-                text = Phrase("{said} {hint}", said=text, hint=hint)
-            self.tell(text)
+            self.tell(sentences([text, *found]))
 
         return self.guide.begin(dataclasses.replace(run, tell=tell))
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from torch import Tensor
-
 from ..ilvr_latent.diffusion.guide import Guide
 from ..ilvr_latent.phrases import Phrase
 from .run import HostRun
 
-# Their second call is in the middle of a step, and the first steps of a pixel model are too long.
-TWO_CALLS_A_STEP = ("sample_heun", "sample_dpm_2", "sample_dpm_2_ancestral")
+# Samplers that leave noise in the embedded pixel model's pictures, and in how many steps no more.
+ENOUGH_STEPS = {"sample_heun": 40, "sample_dpm_2_ancestral": 15}
 
 
 def hints(run: HostRun, guide: Guide) -> list[Phrase]:
@@ -20,7 +18,7 @@ def hints(run: HostRun, guide: Guide) -> list[Phrase]:
     pixels = getattr(run.model, "trained_size", None)
     return [
         *_of_size(run.shape, pixels),
-        *(_of_sampler(run.sampler) if pixels is not None else ()),
+        *(_of_sampler(run.sampler, len(run.schedule)) if pixels is not None else ()),
         *_of_references(run, getattr(guide, "references", ())),
     ]
 
@@ -37,12 +35,14 @@ def _of_size(shape: Sequence[int], trained: int | None) -> Iterator[Phrase]:
         )
 
 
-def _of_sampler(sampler: Any) -> Iterator[Phrase]:
+def _of_sampler(sampler: Any, steps: int) -> Iterator[Phrase]:
     name = getattr(getattr(sampler, "sampler_function", None), "__name__", "")
-    if name in TWO_CALLS_A_STEP:
+    if steps < ENOUGH_STEPS.get(name, 0):
         yield Phrase(
-            "{sampler} leaves noise with a pixel model: use ddpm, euler or dpmpp_2m.",
+            "{sampler} leaves noise with a pixel model in fewer than {count} steps: "
+            "use ddpm, euler or dpmpp_2m.",
             sampler=name.removeprefix("sample_"),
+            count=ENOUGH_STEPS[name],
         )
 
 
@@ -51,7 +51,7 @@ def _of_references(run: HostRun, references: Sequence[Any]) -> Iterator[Phrase]:
     whole = run.rows is not None and run.rows.pictures == [*range(pictures)]
     for reference in references:
         count = len(reference.image) if whole else 1
-        if not _shows_anything(reference.image):
+        if not bool(reference.image.any()):
             yield Phrase(
                 "The reference is an empty latent: use that of ILVR Reference (VAE Encode)."
             )
@@ -67,7 +67,3 @@ def _of_references(run: HostRun, references: Sequence[Any]) -> Iterator[Phrase]:
                 count=count,
                 pictures=pictures,
             )
-
-
-def _shows_anything(image: Tensor) -> bool:
-    return bool(image.any())

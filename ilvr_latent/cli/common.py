@@ -88,7 +88,7 @@ class _Lines:
         self._said = now
         left = (now - self._began) / self._done * (self._total - self._done)
         done = f"{self._done} of {self._total} steps"
-        print(f"{self._description}: {done}, about {left:.0f} s left", file=sys.stderr)
+        print(f"{self._description}: {done}, about {duration(left)} left", file=sys.stderr)
 
 
 @contextmanager

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..phrases import Phrase, spans
+from ..phrases import Phrase, sentences, spans
 from .bands import band_in_words
 
 if TYPE_CHECKING:
     from .ilvr import Placed
 
 
-def in_words(placed: Placed) -> Phrase:
+def in_words(placed: Placed) -> str:
     """Which steps are matched, and what N and the band mean."""
-    line = Phrase(
-        "{matches} {meaning}", matches=_steps_in_words(placed), meaning=_factor_in_words(placed)
-    )
     band = band_in_words(placed.reference.band, placed.reference.frames_factor)
-    return line if band is None else Phrase("{line} {band}", line=line, band=band)
+    said = [_steps_in_words(placed), _factor_in_words(placed), band]
+    return sentences([each for each in said if each is not None])
 
 
 def _factor_in_words(placed: Placed) -> Phrase:

@@ -47,8 +47,10 @@ def said(
 def test_what_is_as_it_should_be_needs_no_hint(
     pack: ModuleType, pixels: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    line = said(pack, caplog, pixels, torch.rand(1, 3, 64, 64), pictures=2, side=64)
-    assert line.endswith("N = 4 pixels: 1/16 of the side.")
+    for sampler in ("euler", "dpm_2"):
+        reference = torch.rand(1, 3, 64, 64)
+        line = said(pack, caplog, pixels, reference, pictures=2, side=64, sampler=sampler)
+        assert line.endswith("N = 4 pixels: 1/16 of the side.")
 
 
 @pytest.mark.parametrize(
