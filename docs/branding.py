@@ -1,7 +1,7 @@
 """Icon and banner for the registry: ``python docs/branding.py FOLDER``.
 
-Left of the slant the low frequencies of a reference, right of it what the embedded model makes of
-them; ``make gallery`` calls this.
+Left of the slant a reference in blocks, right of it what the embedded model makes of it;
+``make gallery`` calls this.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ilvr_latent import Reference, Window
+from ilvr_latent import LowPass, Reference, Window
 from ilvr_latent.embedded import REFERENCES, load_embedded_pipeline
-from ilvr_latent.pictures.images import read_image
+from ilvr_latent.pictures.images import read_image, to_images, to_tensor
 from ilvr_latent.pipelines import ILVRCallback, encode_reference
 
 APPLE = REFERENCES / "noto_apple.png"
 PROMPTS = ("red apple", "red heart", "cat face")
-# As in docs/images/latent.png: of the 16 cells along a side, blocks of 2 are matched.
-FACTOR, BLOCKS = 2.0, 8
+# As in docs/images/latent.png: N = 2 of the 16 cells along a side, each of 8 pixels.
+FACTOR, CELL, BLOCKS = 2.0, 8, 8
 STEPS, GUIDANCE_SCALE, SEED = 20, 4.0, 3
 # The registry's: at most 400x400, and 21 to 9.
 ICON, BANNER = (400, 400), (1260, 540)
@@ -50,7 +50,7 @@ def _sample(pipe: Any, y_0: torch.Tensor, prompt: str) -> Image.Image:
 
 
 def mosaic(picture: Image.Image, side: int) -> Image.Image:
-    """What of a picture is matched: the mean of each block."""
+    """A picture in blocks: how low frequencies are drawn where nobody reads a caption."""
     small = picture.convert("RGB").resize((BLOCKS, BLOCKS), Image.Resampling.BOX)
     return small.resize((side, side), Image.Resampling.NEAREST)
 
@@ -72,15 +72,16 @@ def icon(sample: Image.Image) -> Image.Image:
 
 
 def banner(made: list[Image.Image]) -> Image.Image:
-    """The name, and a row: the reference, what is taken of it, the samples."""
+    """The name, and a row: the reference, its low frequencies, the samples."""
     sheet = Image.new("RGB", BANNER, PAPER)
     draw, side, gap, top = ImageDraw.Draw(sheet), 220, 20, 216
     draw.text((40, 34), "ILVR", INK, ImageFont.load_default(84))
     said = "Any diffusion model follows the layout and colours of your picture. No training."
     draw.text((40, 138), said, INK, ImageFont.load_default(31))
     reference = read_image(APPLE)
-    row = [reference, mosaic(reference, side), *made]
-    labels = ["reference", "what is taken", *(f"“{prompt}”" for prompt in PROMPTS)]
+    low = LowPass(FACTOR * CELL)(to_tensor(reference.resize((128, 128), Image.Resampling.LANCZOS)))
+    row = [reference, *to_images(low), *made]
+    labels = ["reference", "what is followed", *(f"“{prompt}”" for prompt in PROMPTS)]
     for place, (picture, label) in enumerate(zip(row, labels, strict=True)):
         x = 40 + place * (side + gap)
         shown = picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
@@ -94,7 +95,7 @@ def banner(made: list[Image.Image]) -> Image.Image:
 def main(folder: Path) -> None:
     """Draw both."""
     made = samples()
-    icon(made[0]).quantize(128).save(folder / "icon.png", optimize=True)
+    icon(made[0]).save(folder / "icon.png", optimize=True)
     banner(made).save(folder / "banner.jpg", quality=88)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
@@ -14,6 +14,7 @@ from ...ilvr_latent.guides.picture_match import FactorUnit
 from ...ilvr_latent.guides.picture_space import PictureILVR
 from ..fitting import fit_image, fit_mask, on_white, to_batch
 from ..node import Node
+from ..picture_inputs import match_inputs
 from ..schema import schema
 from .checks import check_mask
 from .networks import Decoder, Encoder, as_pictures, guided_with
@@ -100,28 +101,9 @@ def _inputs() -> list[Any]:
             tooltip="The picture that has the colours, such as the one that the work began with. "
             "Any size.",
         ),
-        io.Float.Input(
-            "factor",
-            default=0.25,
-            min=0.001,
-            max=4096.0,
-            step=0.01,
-            tooltip="What is finer stays the model's own. As a share of the shorter side: 0.25 "
-            "holds the colours of 4 by 4 places, 1 the mean colour alone, 0.05 shapes too.",
-        ),
-        io.Combo.Input(
-            "factor_unit",
-            options=list(get_args(FactorUnit))[::-1],
-            default="share",
-            tooltip="What factor counts: a share of the picture's shorter side, or pixels.",
-        ),
-        io.Float.Input(
-            "weight",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip="How much of the way to the reference: 0 = none (the picture is the same as "
+        *match_inputs(
+            finer="What is finer stays the model's own.",
+            weight="How much of the way to the reference: 0 = none (the picture is the same as "
             "without this node), 1 = all of it.",
         ),
         io.Int.Input(

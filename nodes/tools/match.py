@@ -13,6 +13,7 @@ from ...ilvr_latent.guides.picture_match import Beyond, FactorUnit, match_pictur
 from ..fitting import fit_image, fit_mask, on_white
 from ..guides.checks import check_mask
 from ..node import Node
+from ..picture_inputs import match_inputs
 from ..schema import advanced, schema
 
 
@@ -85,28 +86,9 @@ def _inputs() -> list[Any]:
             tooltip="The picture that has the colours, such as the one that the work began with. "
             "Any size; a batch is taken picture by picture.",
         ),
-        io.Float.Input(
-            "factor",
-            default=0.25,
-            min=0.001,
-            max=4096.0,
-            step=0.01,
-            tooltip="What is finer stays the picture's own. As a share of the shorter side: 0.25 "
-            "holds the colours of 4 by 4 places, 1 the mean colour alone, 0.05 shapes too.",
-        ),
-        io.Combo.Input(
-            "factor_unit",
-            options=list(get_args(FactorUnit))[::-1],
-            default="share",
-            tooltip="What factor counts: a share of the picture's shorter side, or pixels.",
-        ),
-        io.Float.Input(
-            "weight",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.01,
-            tooltip="How much of the way to the reference: 0 = none (the picture as it is), 1 = "
+        *match_inputs(
+            finer="What is finer stays the picture's own.",
+            weight="How much of the way to the reference: 0 = none (the picture as it is), 1 = "
             "all of it.",
         ),
         io.Mask.Input(

@@ -63,12 +63,7 @@ def test_nodes_and_lines_are_in_the_language_of_the_page(
 def test_help_is_in_the_language_of_the_page(page: Any, speak: Callable[[str], None]) -> None:
     speak("ja")
     browser.load(page, FIRST_STEPS)
-    page.evaluate("""() => {
-        const node = window.app.graph._nodes.find(node => node.type === "ILVRApply");
-        window.app.canvas.centerOnNode(node);
-        window.app.canvas.selectNode(node);
-    }""")
-    page.locator('[data-testid="info-button"]').first.dispatch_event("click")
+    browser.open_help(page)
     page.get_by_text("参照の構図と色").first.wait_for(timeout=20000)
     picture = page.locator('img[src*="/extensions/ilvr-latent/docs/images/ILVRApply.jpg"]')
     picture.wait_for(timeout=20000)

@@ -135,7 +135,6 @@ def test_a_workflow_of_an_older_version_means_the_same(page: Any, path: Path) ->
 WITHOUT_PICTURE = {
     *(
         "ILVRLoadClassifier",
-        "ILVRApplyInPictures",
         "ILVRClassifierGuidance",
         "ILVRClipGuidance",
         "ILVRUniversalGuidance",
@@ -163,12 +162,7 @@ def test_the_help_page_of_every_node_is_served_with_its_picture(server: tuple[st
 def test_a_help_page_shows_its_picture(page: Any) -> None:
     """The front end finds it beside the page."""
     browser.load(page, WORKFLOWS[0])
-    page.evaluate("""() => {
-        const node = window.app.graph._nodes.find(node => node.type === "ILVRApply");
-        window.app.canvas.centerOnNode(node);
-        window.app.canvas.selectNode(node);
-    }""")
-    page.locator('[data-testid="info-button"]').first.dispatch_event("click")
+    browser.open_help(page)
     picture = page.locator('img[src*="/extensions/ilvr-latent/docs/images/ILVRApply.jpg"]')
     picture.wait_for(timeout=20000)
     page.wait_for_function(

@@ -146,6 +146,16 @@ def load(page: Any, path: Path) -> None:
     page.keyboard.press("Escape")
 
 
+def open_help(page: Any) -> None:
+    """Select ILVR Apply and press its question mark."""
+    page.evaluate("""() => {
+        const node = window.app.graph._nodes.find(node => node.type === "ILVRApply");
+        window.app.canvas.centerOnNode(node);
+        window.app.canvas.selectNode(node);
+    }""")
+    page.locator('[data-testid="info-button"]').first.dispatch_event("click")
+
+
 def run(page: Any) -> None:
     """Press Run and wait.
 
