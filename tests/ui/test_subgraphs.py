@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import browser
 from browser import LOAD, MISSING, ROOT
 
 PATH = ROOT / "subgraphs" / "Follow a reference (ILVR).json"
@@ -39,3 +40,22 @@ def test_it_opens_with_what_a_newcomer_needs(page: Any) -> None:
         pytest.skip("this front end shows no inputs of what is inside a subgraph")
     assert [name.split(": ")[-1] for name in node["widgets"]] == ["factor", "end_percent", "weight"]
     assert node["values"] == [8, 0.7, 1]
+
+
+INTO_A_SUBGRAPH = """() => {
+    const graph = window.app.graph, canvas = window.app.canvas;
+    canvas.selectItems(graph._nodes.filter(node => node.type === "ILVRApply"));
+    return graph.convertToSubgraph(canvas.selectedItems).node.id;
+}"""
+LINE = """id => window.app.graph.getNodeById(id).widgets
+    .find(widget => widget.name === "$$node-text-preview")?.value"""
+
+
+def test_it_says_what_a_node_inside_does(page: Any) -> None:
+    browser.load(page, browser.WORKFLOWS[0])
+    node = page.evaluate(INTO_A_SUBGRAPH)
+    browser.run(page)
+    assert "cells" in page.evaluate(LINE, node)
+    saved = page.evaluate("id => window.app.graph.getNodeById(id).serialize()", node)
+    assert "cells" not in json.dumps(saved)
+    assert page.errors == []
