@@ -8,8 +8,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-import pytest
 import browser
+import pytest
 from browser import LOAD, MISSING, ROOT
 
 PATH = ROOT / "subgraphs" / "Follow a reference (ILVR).json"
