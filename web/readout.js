@@ -6,6 +6,8 @@ import { app } from "../../scripts/app.js";
 
 const TEXT_PREVIEW = "$$node-text-preview";
 
+const WIDE_ENOUGH = 280; // a subgraph's node is made narrower, and cuts lines off
+
 const place = (node) => node.widgets?.findIndex((widget) => widget.name === TEXT_PREVIEW) ?? -1;
 
 function clearOnChange(node) {
@@ -58,6 +60,7 @@ function showAround({ nodeId, text, ...rest }) {
     if (node.graph !== app.canvas.graph) return;
     const shown = { ...rest, nodeId: places.slice(0, depth + 1).join(":"), text: [...lines.values()].join("\n") };
     api.dispatchCustomEvent("progress_text", shown);
+    if (node.size[0] < WIDE_ENOUGH) node.setSize([WIDE_ENOUGH, node.computeSize()[1]]);
   });
 }
 
