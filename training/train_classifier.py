@@ -29,10 +29,11 @@ CONFIG = ClassifierConfig(
     image_size=64,
     width=32,
     depth=1,
-    channel_mult=(1, 2, 3, 3),
-    attention_downsampling=(8,),
+    channel_mult=(1, 2, 3),
+    attention_downsampling=(4,),
     num_head_channels=32,
     num_classes=len(GROUPS),
+    patch=2,
 )
 RECIPE = Recipe(
     name="classifier", images=1_500_000, batch_size=256, learning_rate=1e-3, decay=0.5, beta_2=0.99

@@ -96,6 +96,7 @@ def detect_classifier(shapes: Shapes, flags: Mapping[str, Any]) -> ClassifierCon
     if output not in shapes:
         raise InputError(f"The classifier has no {output}; give the unchanged file.")
     depth, levels = _levels(shapes, flags)
+    patch = flags.get("patch") or 1
     told: dict[str, Any] = {
         "width": width,
         "depth": depth,
@@ -105,11 +106,11 @@ def detect_classifier(shapes: Shapes, flags: Mapping[str, Any]) -> ClassifierCon
         "use_scale_shift_norm": shapes["middle_block.0.emb_layers.1.weight"][0] == 2 * levels[-1],
         "resblock_updown": not any(".op." in key for key in shapes),
         "num_classes": shapes[output][0],
-        "in_channels": shapes["input_blocks.0.0.weight"][1],
+        "in_channels": _channels_of_pictures(shapes["input_blocks.0.0.weight"][1], patch),
     }
     if pool == "attention":
         places = shapes["out.2.positional_embedding"][1] - 1
-        told["image_size"] = math.isqrt(places) * 2 ** (len(levels) - 1)
+        told["image_size"] = math.isqrt(places) * (patch << (len(levels) - 1))
     given = {name: _hashable(value) for name, value in flags.items() if value is not None}
     for name, value in given.items():
         if name in told and told[name] != value:
@@ -121,6 +122,16 @@ def detect_classifier(shapes: Shapes, flags: Mapping[str, Any]) -> ClassifierCon
         told["num_head_channels"] = PUBLISHED_HEAD_CHANNELS
     _require(told | given)
     return ClassifierConfig(**told | given)
+
+
+def _channels_of_pictures(channels: int, patch: int) -> int:
+    if patch < 1 or channels % patch**2:
+        raise InputError(
+            f"patch={patch} was given, but the classifier takes {channels} channels, which is not "
+            f"a multiple of {patch}x{patch}; leave the flag out, or check that this is the right "
+            "file."
+        )
+    return channels // patch**2
 
 
 def _require(known: Mapping[str, Any]) -> None:

@@ -47,6 +47,8 @@ class ClassifierConfig:
         resblock_updown: residual blocks change the resolution, and not a convolution.
         num_classes: how many logits there are.
         in_channels: of a picture.
+        patch: the network sees ``patch x patch`` pixels as channels (1: plain guided-diffusion);
+            cannot be seen in a file.
         noise_schedule: of the noise that it was trained on; ``None``: nobody knows.
         diffusion_steps: T of that schedule.
 
@@ -65,11 +67,18 @@ class ClassifierConfig:
     resblock_updown: bool = True
     num_classes: int = 1000
     in_channels: int = 3
+    patch: int = 1
     noise_schedule: str | None = None
     diffusion_steps: int = 1000
 
     def __post_init__(self) -> None:
         check_choice("pool", self.pool, get_args(Pool))
+        smallest = self.patch << (len(self.channel_mult) - 1)
+        if self.patch < 1 or self.image_size % smallest:
+            raise InputError(
+                f"The classifier's image_size is {self.image_size} and its patch {self.patch}; "
+                f"use a patch of at least 1 and a size that is a multiple of {max(smallest, 1)}."
+            )
         for channels in {self.width, *self.channels}:
             if channels < 1 or channels % GROUPS:
                 raise InputError(
@@ -143,7 +152,9 @@ class ADMClassifier(nn.Module):
     def _way_down(self, embedding: int) -> nn.ModuleList:
         config, channels = self.config, self.config.channels[0]
         block = partial(ResidualBlock, scale_shift=config.use_scale_shift_norm)
-        blocks = [nn.ModuleList([Stem(config.in_channels, channels, 3, padding=1)])]
+        blocks = [
+            nn.ModuleList([Stem(config.in_channels * config.patch**2, channels, 3, padding=1)])
+        ]
         self._widths = [channels]
         for level, out in enumerate(config.channels):
             for _ in range(config.depth):
@@ -165,7 +176,7 @@ class ADMClassifier(nn.Module):
     def _pool(self) -> nn.Sequential:
         config, last = self.config, self.config.channels[-1]
         if config.pool == "attention":
-            side = config.image_size // 2 ** (len(config.channels) - 1)
+            side = config.image_size // (config.patch << (len(config.channels) - 1))
             pool = AttentionPool(side, last, config.num_head_channels, config.num_classes)
             return nn.Sequential(norm(last), nn.SiLU(), pool)
         if config.pool == "adaptive":
@@ -222,7 +233,7 @@ class ADMClassifier(nn.Module):
             )
         weight = self.middle_block[1].get_parameter("proj_out.weight")
         embedding = self.time_embed(sinusoids(t, self.config.width).to(weight))
-        h, means = x.to(weight), []
+        h, means = F.pixel_unshuffle(x.to(weight), self.config.patch), []
         for layers in (*self.input_blocks, self.middle_block):
             h = in_turn(layers, h, embedding)
             means.append(h.mean(dim=(2, 3)))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
-from torch import Tensor
 
 from ...ilvr_latent import InputError
-from ...ilvr_latent.adm.classifier_network import ADMClassifier
-from ...ilvr_latent.diffusion.gradients import ordinary_weights
 from ...ilvr_latent.guides import ClassifierGuidance
 from ..models.classifier import ClassifierType
 from ..node import Node
 from ..schema import schema
-from .networks import guided_with
+from .networks import NoisyClassifier, guided_with
 
 
 class ILVRClassifierGuidance(Node):
@@ -69,33 +66,12 @@ class ILVRClassifierGuidance(Node):
         Raises:
             InputError: classifier and model do not fit, or there is no such class.
         """
-        network = classifier.model
-        config, channels = network.config, model.get_model_object("latent_format").latent_channels
-        if config.in_channels != channels:
-            raise InputError(
-                f"The classifier is for pictures of {config.in_channels} channels, but this model "
-                f"samples {channels}; use it with a pixel model (Load ADM Checkpoint)."
-            )
-        if not 0 <= class_label < config.num_classes:
+        network = NoisyClassifier(classifier, model)
+        if not 0 <= class_label < network.config.num_classes:
             raise InputError(
                 f"The class label is {class_label}; this classifier has 0 to "
-                f"{config.num_classes - 1}."
+                f"{network.config.num_classes - 1}."
             )
-
-        guide = ClassifierGuidance(_Logits(network), class_label, scale=scale)
+        guide = ClassifierGuidance(network, class_label, scale=scale)
         node_id = getattr(cls.hidden, "unique_id", None)
         return io.NodeOutput(guided_with(model, guide, [classifier], node_id))
-
-
-class _Logits:
-    """A network of the host as a classifier that gradients go through."""
-
-    def __init__(self, network: ADMClassifier) -> None:
-        self._network = network
-        self.config = network.config
-
-    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
-        # The host may have moved the weights in its inference mode.
-        with ordinary_weights(self._network):
-            logits: Tensor = self._network(x_t, t)
-        return logits

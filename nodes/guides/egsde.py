@@ -9,10 +9,11 @@ from comfy_api.latest import io
 
 from ...ilvr_latent import EGSDE
 from ...ilvr_latent.guides.lowpass import Kernel
-from ..driver import guided
+from ..models.classifier import ClassifierType
 from ..node import Node
 from ..schema import schema
 from .checks import checked_samples
+from .networks import NoisyClassifier, guided_with
 
 
 class ILVREGSDE(Node):
@@ -44,15 +45,26 @@ class ILVREGSDE(Node):
         factor: float,
         faithful: float,
         kernel: Kernel = "linear",
+        classifier: ModelPatcher | None = None,
+        realism: float = 500.0,
     ) -> io.NodeOutput:
         """Check everything that can be checked before sampling, and clone the MODEL.
 
         Raises:
-            InputError: the source or a number cannot be used.
+            InputError: the source or a number cannot be used, or classifier and model do not fit.
         """
         samples = checked_samples(model, source, "source")
-        guide = EGSDE(samples, faithful=faithful, factor=factor, kernel=kernel)
-        return io.NodeOutput(guided(model, guide, getattr(cls.hidden, "unique_id", None)))
+        guide = EGSDE(
+            samples,
+            features=NoisyClassifier(classifier, model).features if classifier else None,
+            realism=realism,
+            faithful=faithful,
+            factor=factor,
+            kernel=kernel,
+        )
+        networks = [classifier] if classifier and realism else []
+        node_id = getattr(cls.hidden, "unique_id", None)
+        return io.NodeOutput(guided_with(model, guide, networks, node_id))
 
 
 def _inputs() -> list[Any]:
@@ -95,5 +107,23 @@ def _inputs() -> list[Any]:
             default="linear",
             optional=True,
             tooltip="Shape of the low-pass filter. linear is the authors'.",
+        ),
+        ClassifierType.Input(
+            "classifier",
+            optional=True,
+            tooltip=(
+                "From Load ADM Classifier, for pixel models: what it sees in the source, the "
+                "picture is pushed away from, so that it looks less like a drawing, say, and more "
+                "like what the model knows. Without one, only the layout is held."
+            ),
+        ),
+        io.Float.Input(
+            "realism",
+            default=500.0,
+            min=0.0,
+            max=100000.0,
+            step=10.0,
+            optional=True,
+            tooltip="How strongly the classifier pushes: 0 = not at all, 500 = as in the paper.",
         ),
     ]

@@ -15,6 +15,8 @@ from comfy.model_patcher import ModelPatcher
 from torch import Tensor, nn
 
 from ...ilvr_latent import Guide, InputError
+from ...ilvr_latent.adm.classifier_network import ADMClassifier
+from ...ilvr_latent.diffusion.gradients import ordinary_weights
 from ..differentiable import differentiable
 from ..driver import KEY, guided
 
@@ -33,6 +35,40 @@ def guided_with(
     clone = guided(model, guide, node_id)
     clone.set_additional_models(KEY, [*clone.get_additional_models_with_key(KEY), *networks])
     return clone
+
+
+class NoisyClassifier:
+    """A classifier of the host as a network that gradients go through.
+
+    Args:
+        classifier: from the pack's loader.
+        model: whose states it looks at.
+
+    Raises:
+        InputError: it is not for what the model samples.
+    """
+
+    def __init__(self, classifier: ModelPatcher, model: ModelPatcher) -> None:
+        self._network: ADMClassifier = classifier.model
+        self.config = self._network.config
+        channels = model.get_model_object("latent_format").latent_channels
+        if self.config.in_channels != channels:
+            raise InputError(
+                f"The classifier is for pictures of {self.config.in_channels} channels, but this "
+                f"model samples {channels}; use it with a pixel model (Load ADM Checkpoint)."
+            )
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Logits, (B, K)."""
+        # The host may have moved the weights in its inference mode.
+        with ordinary_weights(self._network):
+            logits: Tensor = self._network(x_t, t)
+        return logits
+
+    def features(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """What it sees before its head, (B, C', h, w)."""
+        with ordinary_weights(self._network):
+            return self._network.features(x_t, t)
 
 
 class Decoder:

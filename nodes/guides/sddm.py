@@ -9,10 +9,12 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ...ilvr_latent import SDDM
-from ..driver import guided
+from ...ilvr_latent.guides import feature_energy
+from ..models.classifier import ClassifierType
 from ..node import Node
 from ..schema import schema
 from .checks import check_mask, checked_samples
+from .networks import NoisyClassifier, guided_with
 from .widget_values import Expert, chosen_window
 
 
@@ -47,21 +49,32 @@ class ILVRBlockStatistics(Node):
         end_percent: float,
         deviations: bool,
         mask: Tensor | None = None,
+        classifier: ModelPatcher | None = None,
+        energy: float = 25.0,
     ) -> io.NodeOutput:
         """Check everything that can be checked before sampling, and clone the MODEL.
 
         Raises:
-            InputError: the reference, the mask or a number cannot be used.
+            InputError: the reference, the mask or a number cannot be used, or classifier and model
+                do not fit.
         """
         check_mask(mask)
+        samples, energies = checked_samples(model, reference, "reference"), []
+        if classifier:
+            features = NoisyClassifier(classifier, model).features
+            energies.append(feature_energy(features, samples, blocks=None))
         guide = SDDM(
-            checked_samples(model, reference, "reference"),
+            samples,
             blocks=blocks,
+            energies=energies,
+            weight=energy,
             window=chosen_window(start_percent, end_percent, Expert()),
             deviations=deviations,
             mask=mask,
         )
-        return io.NodeOutput(guided(model, guide, getattr(cls.hidden, "unique_id", None)))
+        networks = [classifier] if classifier and energy else []
+        node_id = getattr(cls.hidden, "unique_id", None)
+        return io.NodeOutput(guided_with(model, guide, networks, node_id))
 
 
 def _inputs() -> list[Any]:
@@ -120,5 +133,25 @@ def _inputs() -> list[Any]:
             "mask",
             optional=True,
             tooltip="Where to hold the blocks: white = yes. Elsewhere the model is free. Any size.",
+        ),
+        ClassifierType.Input(
+            "classifier",
+            optional=True,
+            tooltip=(
+                "From Load ADM Classifier, for pixel models: what it sees in the reference draws "
+                "the picture, as far as the blocks leave it free."
+            ),
+        ),
+        io.Float.Input(
+            "energy",
+            default=25.0,
+            min=0.0,
+            max=1000.0,
+            step=0.5,
+            optional=True,
+            tooltip=(
+                "How strongly the classifier draws: 0 = not at all, 25 = as in the paper, which "
+                "takes the lesser of both directions."
+            ),
         ),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -115,6 +116,45 @@ def test_networks_made_in_inference_mode_serve_as_features(pack: ModuleType, for
     assert not torch.equal(outs[0], outs[1])
     assert not torch.equal(outs[2], outs[3])
     assert all(parameter.is_inference() for parameter in domain.parameters())
+
+
+@pytest.fixture
+def classifier(pack: ModuleType) -> Any:
+    """A random one of four channels, as the pack's loader hands it on."""
+    from comfy.model_patcher import ModelPatcher
+
+    network = pack.ilvr_latent.adm.classifier_network
+    torch.manual_seed(0)
+    with torch.inference_mode(False):
+        made = network.ADMClassifier(
+            network.ClassifierConfig(
+                image_size=16, width=32, depth=1, channel_mult=(1, 2), attention_downsampling=(2,),
+                num_head_channels=32, num_classes=3, in_channels=4,
+            )
+        )  # fmt: skip
+    return ModelPatcher(made.eval(), torch.device("cpu"), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("node", "strength"), [(held, "energy"), (pulled, "realism")])
+def test_what_a_classifier_sees_takes_part(
+    pack: ModuleType, classifier: Any, node: Any, strength: str
+) -> None:
+    import mixture
+
+    model, reference = mixture.mixture("eps"), mixture.draw(4) / 0.8
+
+    def sampled(**settings: Any) -> Tensor:
+        guided = node(pack, model, reference, **settings)
+        return mixture.sampled(guided, "euler", latent=reference, denoise=0.7)
+
+    without = sampled()
+    assert torch.equal(sampled(classifier=classifier, **{strength: 0.0}), without)
+    out = sampled(classifier=classifier)
+    assert bool(out.isfinite().all())
+    assert not torch.equal(out, without)
+    classifier.model.config = dataclasses.replace(classifier.model.config, in_channels=3)
+    with pytest.raises(pack.ilvr_latent.InputError, match=r"pictures of 3 channels.* samples 4"):
+        node(pack, model, reference, classifier=classifier)
 
 
 def test_both_stand_in_one_graph_with_ilvr(pack: ModuleType) -> None:
