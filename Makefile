@@ -42,7 +42,7 @@ gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
 	$(VENV)/bin/ilvr grid --reference ilvr_latent/assets/references/noto_apple.png \
 	    --mask $(IMAGES)/inpainting-mask.png --steps 25 --sampler ddpm --jump-length 5 \
 	    --rows factor=1,2,4 --columns jump_n_sample=1,4 --output $(IMAGES)/inpainting.png
-	$(VENV)/bin/python docs/translation.py web/docs/images
+	$(VENV)/bin/python docs/help_pictures.py web/docs/images
 	$(VENV)/bin/python docs/branding.py $(IMAGES)
 	$(MAKE) recipes
 
