@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +93,14 @@ def pictures(count: int, seed: int, side: int = SIDE) -> Tensor:
     layers = [LowPass(n)(noise) * n for n in (1, 2, 4, 8)]
     total = torch.stack(layers).sum(0)
     return 0.9 * total / total.abs().amax(dim=(1, 2, 3), keepdim=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_lines_of_progress() -> None:
+    """A busy machine would have commands say how far they are, and tests read all that is said."""
+    from ilvr_latent.cli import common
+
+    common.EVERY = math.inf
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ddpm, fixed large": {"variance": "fixed_large"},
     "ddim, eta 0": {"sampler": "ddim", "eta": 0.0},
     "ddim, eta 1": {"sampler": "ddim", "eta": 1.0},
+    "dpmpp_2m": {"sampler": "dpmpp_2m"},
+    "dpmpp_2m_damped": {"sampler": "dpmpp_2m_damped"},
 }
 
 

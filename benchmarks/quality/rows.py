@@ -17,7 +17,11 @@ BASELINE = "ddpm"
 # Beyond so many, DDPM and DDIM alone go on.
 FEW_CALLS, SOME_CALLS = 50, 100
 
-CORE_SAMPLERS = ("ddpm", "ddpm, fixed large", "ddim, eta 0", "ddim, eta 1")
+CORE_SAMPLERS = (
+    *("ddpm", "ddpm, fixed large", "ddim, eta 0", "ddim, eta 1"),
+    *("dpmpp_2m", "dpmpp_2m_damped"),
+)
+SECOND_ORDER = CORE_SAMPLERS[-2:]
 # Its `ddim` is its `euler`, so that one row is both.
 HOST_SAMPLERS = ("ddpm", "ddim", "dpmpp_2m", "uni_pc")
 USUAL_SCHEDULER, OTHER_SCHEDULER = "normal", "karras"
@@ -69,6 +73,12 @@ def core_rows(calls: Sequence[int]) -> list[Row]:
     rows += [Row("ddim, eta 1", n) for n in few]
     rows += [Row("ddim, eta 0", n, HALF) for n in few]
     rows += [Row("ddpm, fixed large", n, end) for end in (WHOLE, HALF) for n in few[:2]]
+    rows += [
+        Row(sampler, n, end, noise="hybrid")
+        for sampler in SECOND_ORDER
+        for end in (WHOLE, HALF)
+        for n in few[:2]
+    ]
     for end in (WHOLE, HALF):
         for sampler in (BASELINE, "ddim, eta 0"):
             rows += matchings(Row(sampler, COMPARED_CALLS, end))

@@ -60,6 +60,8 @@ def test_a_picture_for_each_reference_factor_and_seed_and_a_sheet(
     [
         ("", 50, ("ddpm", 1.0, "fresh")),
         ("", 20, ("ddim", 0.0, "hybrid")),
+        ("", 10, ("dpmpp_2m_damped", 0.0, "hybrid")),
+        ("--eta 0.5", 10, ("ddim", 0.5, "hybrid")),
         ("--reference-noise fixed", 20, ("ddim", 0.0, "fixed")),
         ("--variance fixed_large", 20, ("ddpm", 1.0, "fresh")),
         ("--eta 0.5", 50, ("ddim", 0.5, "hybrid")),

@@ -23,7 +23,7 @@ SOLVERS = {
     "dpmpp_2m": diffusers.DPMSolverMultistepScheduler,
     "unipc": diffusers.UniPCMultistepScheduler,
 }
-NAMES = tuple(SOLVERS)
+NAMES = (*SOLVERS, "dpmpp_2m_damped")
 
 
 class Doubled(SeededNoise):
@@ -61,7 +61,7 @@ def of_diffusers(name: str, model: Any, steps: int) -> Tensor:
     return x
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", list(SOLVERS))
 @pytest.mark.parametrize("steps", [2, 3, 10, 25])
 def test_pictures_are_those_of_diffusers(exact: Exact, name: str, steps: int) -> None:
     """The network gives x_0: eps in fp32 would be rounded 157 times as coarsely at t = 999."""
@@ -70,13 +70,24 @@ def test_pictures_are_those_of_diffusers(exact: Exact, name: str, steps: int) ->
     assert (drawn(model, name, steps, noise=Doubled()) - wanted).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", list(SOLVERS))
 def test_twice_the_steps_quarter_the_error_at_least(exact: Exact, name: str) -> None:
     """On a smooth flow; ddim with every step stands for the limit."""
     model = exact(variance=0.3)
     limit = drawn(model, "ddim", 1000, eta=0.0)
     few, many = ((drawn(model, name, n) - limit).square().mean().sqrt() for n in (10, 40))
     assert many < few / 4
+
+
+@pytest.mark.parametrize("steps", [10, 20, 40])
+def test_damped_it_is_nearer_to_the_limit_than_either_order(exact: Exact, steps: int) -> None:
+    model = exact(variance=0.3)
+    limit = drawn(model, "ddim", 1000, eta=0.0)
+
+    def error(sampler: str) -> float:
+        return float((drawn(model, sampler, steps, eta=0.0) - limit).square().mean().sqrt())
+
+    assert error("dpmpp_2m_damped") < 0.8 * min(error("ddim"), error("dpmpp_2m"))
 
 
 @pytest.mark.parametrize("name", NAMES)
