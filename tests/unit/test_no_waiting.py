@@ -14,6 +14,7 @@ from ilvr_latent import (
     EGSDE,
     ILVR,
     SDDM,
+    BandStatistics,
     RecordedNoise,
     Reference,
     WeightSchedule,
@@ -112,10 +113,11 @@ def other_guides(pictures: Callable[..., Tensor]) -> list[Guide]:
         SDDM(y_0, blocks=4, energies=energies, project_start=True),
         SDDM(y_0, blocks=4, energies=energies[:1], per_block=True, repeats=2),
         EGSDE(y_0, features=features, factor=4),
+        BandStatistics(Reference(y_0, 4)),
     ]
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_other_guides_read_nothing_back(
     exact: Exact, some_pictures: Callable[..., Tensor], number: int
 ) -> None:
@@ -126,13 +128,14 @@ def test_other_guides_read_nothing_back(
     assert out.isfinite().all()
 
 
-@pytest.mark.parametrize("method", [SDDM, EGSDE])
+@pytest.mark.parametrize("method", [SDDM, EGSDE, BandStatistics])
 def test_other_guides_stay_on_the_networks_device(
     exact: Exact, some_pictures: Callable[..., Tensor], method: type
 ) -> None:
     model = exact(torch.zeros(2, 3, 16, 16, device="meta"))
+    y_0 = some_pictures(1, seed=9)
     own: dict[str, Any] = {"blocks": 4} if method is SDDM else {"factor": 4}
-    guide = method(some_pictures(1, seed=9), **own)
+    guide = BandStatistics(Reference(y_0, 4)) if method is BandStatistics else method(y_0, **own)
     out = sample_with(model, guide, shape=SHAPE, steps=STEPS, noise=Recorded(None))
     assert out.device.type == "meta"
 
