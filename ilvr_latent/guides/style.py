@@ -37,6 +37,8 @@ from .transport import ColourTransport, Moments, colour_statistics
 
 # The last octave: what is finer is one band.
 FINEST = 2.0
+# Where style ends and layout begins, as a share of the side, unless something else is said.
+STYLE_FACTOR = 0.125
 
 
 class BandStatistics:

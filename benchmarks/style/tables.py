@@ -1,0 +1,82 @@
+"""What was measured, as tables, curves and contact sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypedDict
+
+from PIL import Image
+from torch import Tensor
+
+from ilvr_latent.pictures.images import to_images
+from ilvr_latent.pictures.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, Line, Scale, line_plot
+from ilvr_latent.pictures.sheet import Column, contact_sheet
+
+RED = (190, 30, 45)
+COLOURS = (GREY, PURPLE, ORANGE, GREEN, BLUE, RED)
+LAYOUT, STYLE = "structure distance to A", "style distance to B"
+
+
+class Record(TypedDict):
+    """One way at one value of its knob: means over all pairs and seeds.
+
+    ``value`` and ``seconds``, of one picture, are ``None`` where no network drew anything.
+    """
+
+    table: str
+    way: str
+    value: float | None
+    structure: float
+    style: float
+    patches: float
+    seconds: float | None
+
+
+def tables(found: Sequence[Record]) -> str:
+    """All of them, in Markdown."""
+    return "\n".join(line for table in _names(found) for line in _table(table, found)) + "\n"
+
+
+def _names(found: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(record["table"] for record in found))
+
+
+def _table(table: str, found: Sequence[Record]) -> Iterator[str]:
+    yield from (f"## {table}", "")
+    yield "| | knob | structure to A | style to B | patches to B | seconds |"
+    yield "|---" * 6 + "|"
+    for one in (record for record in found if record["table"] == table):
+        knob = "" if one["value"] is None else f"{one['value']:g}"
+        seconds = "" if one["seconds"] is None else f"{one['seconds']:.2f}"
+        numbers = f"{one['structure']:.3f} | {one['style']:.3f} | {one['patches']:.3f}"
+        yield f"| {one['way']} | {knob} | {numbers} | {seconds} |"
+    yield ""
+
+
+def curves(found: Sequence[Record]) -> list[Image.Image]:
+    """Of each table that has a knob."""
+    drawn = []
+    for table in _names(found):
+        of_table = [one for one in found if one["table"] == table and one["value"] is not None]
+        if of_table:
+            lines = [
+                _line(way, [one for one in of_table if one["way"] == way], colour)
+                for way, colour in zip(
+                    dict.fromkeys(one["way"] for one in of_table), COLOURS, strict=False
+                )
+            ]
+            scales = Scale(LAYOUT), Scale(STYLE)
+            drawn.append(line_plot(lines, *scales, title=table, size=(760, 420)))
+    return drawn
+
+
+def _line(way: str, records: Sequence[Record], colour: tuple[int, int, int]) -> Line:
+    points = sorted((one["structure"], one["style"]) for one in records)
+    return Line(way, points, colour, frozenset(x for x, _ in points))
+
+
+def sheet(shown: Mapping[str, Tensor]) -> Image.Image:
+    """A row for each pair, a column for each way."""
+    columns = [Column(label, gap=20 if k == 2 else 6) for k, label in enumerate(shown)]
+    rows = [list(row) for row in zip(*map(to_images, shown.values()), strict=True)]
+    return contact_sheet(rows, columns, cell=112)

@@ -1,0 +1,94 @@
+"""What is compared: a guide and a start, over the one knob that each has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ilvr_latent import ILVR, BandStatistics, Guide, Guides, Reference, Window, recolour
+
+STEPS = 20
+FACTORS, STRENGTHS = (16.0, 8.0, 4.0, 2.0), (0.9, 0.7, 0.5, 0.3)
+# Of the largest N that counts as style, as a share of the side.
+STYLE = 1 / 8
+HELD = Window(0.0, 0.8)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How one picture is made.
+
+    Attributes:
+        guide: ``None`` for none.
+        start: what it begins from; ``None`` is noise.
+        strength: how much of the run is taken.
+    """
+
+    guide: Guide | None
+    start: Tensor | None = None
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class Way:
+    """One curve.
+
+    Attributes:
+        name: in the table.
+        knob: what is varied, ``N`` or ``strength``.
+        values: of it, the loosest first.
+        shown: the value whose pictures are shown.
+        setup: of layouts, styles and a value.
+    """
+
+    name: str
+    knob: str
+    values: tuple[float, ...]
+    shown: float
+    setup: Callable[[Tensor, Tensor, float], Setup]
+
+
+def style_of(b: Tensor) -> BandStatistics:
+    """Up to an eighth of the side, and the palette."""
+    return BandStatistics(Reference(b, STYLE, factor_unit="share"))
+
+
+def _held(a: Tensor, factor: float) -> ILVR:
+    """N counts cells of a picture of 64, whatever the side."""
+    return ILVR(Reference(a, factor / 64, HELD, factor_unit="share"))
+
+
+def _ilvr(a: Tensor, b: Tensor, n: float) -> Setup:
+    return Setup(_held(a, n))
+
+
+def _ilvr_recoloured(a: Tensor, b: Tensor, n: float) -> Setup:
+    return Setup(_held(recolour(a, b), n))
+
+
+def _sdedit(a: Tensor, b: Tensor, strength: float) -> Setup:
+    return Setup(None, a, strength)
+
+
+def _sdedit_recoloured(a: Tensor, b: Tensor, strength: float) -> Setup:
+    return Setup(None, recolour(a, b), strength)
+
+
+def _ilvr_and_style(a: Tensor, b: Tensor, n: float) -> Setup:
+    return Setup(Guides(_held(a, n), style_of(b)))
+
+
+def _sdedit_and_style(a: Tensor, b: Tensor, strength: float) -> Setup:
+    return Setup(style_of(b), recolour(a, b), strength)
+
+
+WAYS = (
+    Way("ILVR", "N", FACTORS, 4.0, _ilvr),
+    Way("ILVR, A recoloured", "N", FACTORS, 4.0, _ilvr_recoloured),
+    Way("SDEdit", "strength", STRENGTHS, 0.5, _sdedit),
+    Way("SDEdit, A recoloured", "strength", STRENGTHS, 0.5, _sdedit_recoloured),
+    Way("ILVR and style", "N", FACTORS, 4.0, _ilvr_and_style),
+    Way("SDEdit and style", "strength", STRENGTHS, 0.5, _sdedit_and_style),
+)
