@@ -66,7 +66,7 @@ def of_codec(codec: Codec, measures: Measures) -> Iterator[Record]:
     """The autoencoder of FLUX.2's latents, for which there is no network here."""
     a, b = layouts_and_styles(SIDE)
     for way, made in without_network(codec, codec.encode(a), codec.encode(b)).items():
-        yield record("latents of FLUX.2, 256 pixels", way, None, [made], Pair(a, b), measures)
+        yield record("latents of FLUX.2, 256 pixels", way, "", [made], Pair(a, b), measures)
 
 
 def of_model(model: Model, measures: Measures, seeds: int, sheet_at: Path) -> Iterator[Record]:
@@ -75,17 +75,19 @@ def of_model(model: Model, measures: Measures, seeds: int, sheet_at: Path) -> It
     a, b = model.encode(pair.a), model.encode(pair.b)
     shown: dict[str, Tensor] = {"A": pair.a, "B": pair.b}
     for name, made in without_network(model, a, b).items():
-        yield record(model.name, name, None, [made], pair, measures)
+        yield record(model.name, name, "", [made], pair, measures)
     for way in WAYS:
-        for value in way.values:
+        # Less than a cell is no N.
+        cells = [value for value in way.values if way.knob != "N" or value * a.shape[-1] >= 1]
+        for value in cells:
             begun, setup = time.perf_counter(), way.setup(a, b, value)
             drawn = [model.sampled(setup, a.shape, 100 * seed) for seed in range(seeds)]
             decoded = [model.decode(one).float() for one in drawn]
             seconds = (time.perf_counter() - begun) / (seeds * len(a))
-            yield record(model.name, way.name, value, decoded, pair, measures, seconds)
+            yield record(model.name, way.name, way.text(value), decoded, pair, measures, seconds)
             if value == way.shown:
                 label = way.name.replace(", ", ",\n").replace(" and ", "\nand ")
-                shown[f"{label}\n{way.knob} = {value:g}"] = decoded[0]
+                shown[f"{label}\n{way.text(value)}"] = decoded[0]
     sheet(shown).save(sheet_at)
 
 
@@ -99,7 +101,7 @@ class Pair(NamedTuple):
 def record(
     table: str,
     way: str,
-    value: float | None,
+    knob: str,
     made: list[Tensor],
     pair: Pair,
     measures: Measures,
@@ -109,7 +111,7 @@ def record(
     return {
         "table": table,
         "way": way,
-        "value": value,
+        "knob": knob,
         "structure": _mean([measures.structure(x, pair.a) for x in made]),
         "style": _mean([measures.style(x, pair.b) for x in made]),
         "patches": _mean([measures.patches(x, pair.b) for x in made]),

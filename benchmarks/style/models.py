@@ -102,7 +102,8 @@ class LatentModel:
             "output_type": "latent",
         }
         if setup.start is not None:
-            given |= {"image": setup.start, "strength": setup.strength}
+            picture = self.decode(setup.start) / 2 + 0.5
+            given |= {"image": picture, "strength": setup.strength}
         if setup.guide is None:
             latents: Tensor = pipe(**given).images
             return latents

@@ -20,12 +20,12 @@ LAYOUT, STYLE = "structure distance to A", "style distance to B"
 class Record(TypedDict):
     """One way at one value of its knob: means over all pairs and seeds.
 
-    ``value`` and ``seconds``, of one picture, are ``None`` where no network drew anything.
+    ``seconds``, of one picture, are ``None`` where no network drew anything.
     """
 
     table: str
     way: str
-    value: float | None
+    knob: str
     structure: float
     style: float
     patches: float
@@ -46,10 +46,9 @@ def _table(table: str, found: Sequence[Record]) -> Iterator[str]:
     yield "| | knob | structure to A | style to B | patches to B | seconds |"
     yield "|---" * 6 + "|"
     for one in (record for record in found if record["table"] == table):
-        knob = "" if one["value"] is None else f"{one['value']:g}"
         seconds = "" if one["seconds"] is None else f"{one['seconds']:.2f}"
         numbers = f"{one['structure']:.3f} | {one['style']:.3f} | {one['patches']:.3f}"
-        yield f"| {one['way']} | {knob} | {numbers} | {seconds} |"
+        yield f"| {one['way']} | {one['knob']} | {numbers} | {seconds} |"
     yield ""
 
 
@@ -57,7 +56,7 @@ def curves(found: Sequence[Record]) -> list[Image.Image]:
     """Of each table that has a knob."""
     drawn = []
     for table in _names(found):
-        of_table = [one for one in found if one["table"] == table and one["value"] is not None]
+        of_table = [one for one in found if one["table"] == table and one["knob"]]
         if of_table:
             lines = [
                 _line(way, [one for one in of_table if one["way"] == way], colour)

@@ -10,9 +10,8 @@ from torch import Tensor
 from ilvr_latent import ILVR, BandStatistics, Guide, Guides, Reference, Window, recolour
 
 STEPS = 20
-FACTORS, STRENGTHS = (16.0, 8.0, 4.0, 2.0), (0.9, 0.7, 0.5, 0.3)
-# Of the largest N that counts as style, as a share of the side.
-STYLE = 1 / 8
+# N as a share of the side.
+FACTORS, STRENGTHS = (1 / 4, 1 / 8, 1 / 16, 1 / 32), (0.9, 0.7, 0.5, 0.3)
 HELD = Window(0.0, 0.8)
 
 
@@ -49,15 +48,18 @@ class Way:
     shown: float
     setup: Callable[[Tensor, Tensor, float], Setup]
 
+    def text(self, value: float) -> str:
+        """The knob at a value."""
+        return f"N = 1/{1 / value:g}" if self.knob == "N" else f"strength {value:g}"
+
 
 def style_of(b: Tensor) -> BandStatistics:
-    """Up to an eighth of the side, and the palette."""
-    return BandStatistics(Reference(b, STYLE, factor_unit="share"))
+    """As it comes: up to an eighth of the side, and the palette."""
+    return BandStatistics(b)
 
 
 def _held(a: Tensor, factor: float) -> ILVR:
-    """N counts cells of a picture of 64, whatever the side."""
-    return ILVR(Reference(a, factor / 64, HELD, factor_unit="share"))
+    return ILVR(Reference(a, factor, HELD, factor_unit="share"))
 
 
 def _ilvr(a: Tensor, b: Tensor, n: float) -> Setup:
@@ -85,10 +87,10 @@ def _sdedit_and_style(a: Tensor, b: Tensor, strength: float) -> Setup:
 
 
 WAYS = (
-    Way("ILVR", "N", FACTORS, 4.0, _ilvr),
-    Way("ILVR, A recoloured", "N", FACTORS, 4.0, _ilvr_recoloured),
+    Way("ILVR", "N", FACTORS, 1 / 16, _ilvr),
+    Way("ILVR, A recoloured", "N", FACTORS, 1 / 16, _ilvr_recoloured),
     Way("SDEdit", "strength", STRENGTHS, 0.5, _sdedit),
     Way("SDEdit, A recoloured", "strength", STRENGTHS, 0.5, _sdedit_recoloured),
-    Way("ILVR and style", "N", FACTORS, 4.0, _ilvr_and_style),
+    Way("ILVR and style", "N", FACTORS, 1 / 16, _ilvr_and_style),
     Way("SDEdit and style", "strength", STRENGTHS, 0.5, _sdedit_and_style),
 )

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ..diffusion.guide import Guide, Guides
-from ..guides.reference import Reference
 from ..guides.style import BandStatistics
 from ..pictures.images import fit_to, read_image, to_tensor
 from .settings import Settings
@@ -33,11 +32,5 @@ def with_style(
     if settings.style is None:
         return guide
     picture = to_tensor(fit_to(read_image(settings.style), size, settings.fit))
-    reference = Reference(
-        encoded(picture),
-        settings.style_factor,
-        weight=settings.style_weight,
-        factor_unit="share",
-        kernel=settings.kernel,
-    )
-    return Guides(guide, BandStatistics(reference))
+    style = BandStatistics(encoded(picture), settings.style_factor, weight=settings.style_weight)
+    return Guides(guide, style)

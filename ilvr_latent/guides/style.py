@@ -32,8 +32,10 @@ from ..errors import InputError, check_choice
 from ..phrases import Phrase, spans
 from .ilvr import Placed
 from .lowpass import Kernel, LowPass, wide
-from .reference import Reference
+from .reference import FactorUnit, Reference
 from .transport import ColourTransport, Moments, colour_statistics
+from .weight import Weight
+from .window import Window
 
 # The last octave: what is finer is one band.
 FINEST = 2.0
@@ -48,25 +50,45 @@ class BandStatistics:
     layout is given the colours of the style.
 
     Args:
-        reference: the picture whose style is taken. Its ``factor`` is the largest N that counts as
-            style, 1 only its colours; weight, window, mask and kernel are as ever.
+        style: (B, C, H, W) in [-1, 1], or a latent; B = 1, or a divisor of the sample's batch.
+        factor: the largest N that counts as style; 1 cell takes its colours alone.
+        factor_unit: a ``share`` of the shorter side, or ``cells``.
         moments: what is taken over beside the means, all of the ``covariance`` of the channels, or
             the ``deviation`` of each.
         palette: also move the colours of what is coarser than N.
+        window: which steps are guided; ``None`` = all.
+        weight: 0 (off) to 1, or a schedule of it over the window.
+        mask: where, 1 = fully, broadcastable to (B, 1, H, W); ``None`` = everywhere.
+        kernel: of phi. With ``spectral`` and ``box``, projectors, no band has a share in another,
+            so that all statistics can be had at once.
 
     Raises:
-        InputError: a choice is unknown, or a setting of the reference has no meaning here.
+        InputError: the picture, a number or a choice cannot be used.
     """
 
     def __init__(
-        self, reference: Reference, *, moments: Moments = "covariance", palette: bool = True
+        self,
+        style: Tensor,
+        factor: float = STYLE_FACTOR,
+        *,
+        factor_unit: FactorUnit = "share",
+        moments: Moments = "covariance",
+        palette: bool = True,
+        window: Window | None = None,
+        weight: Weight = 1.0,
+        mask: Tensor | None = None,
+        kernel: Kernel = "spectral",
     ) -> None:
         check_choice("moments", moments, get_args(Moments))
-        if reference.band != "coarse" or reference.frames_factor != 1:
-            raise InputError(
-                f"A style has bands of its own, and no band={reference.band!r} or frames_factor; "
-                "leave both out of its reference."
-            )
+        reference = Reference(
+            style,
+            factor,
+            factor_unit=factor_unit,
+            window=window or Window(),
+            weight=weight,
+            mask=mask,
+            kernel=kernel,
+        )
         self.references = (reference,)
         self.moments: Moments = moments
         self.palette = palette
@@ -136,7 +158,7 @@ class Bands:
         kernel: of phi.
     """
 
-    def __init__(self, factor: float, kernel: Kernel = "cubic") -> None:
+    def __init__(self, factor: float, kernel: Kernel = "spectral") -> None:
         factors = [factor] if factor > 1 else []
         while factors and factors[0] >= 2 * FINEST:
             factors.insert(0, factors[0] / 2)

@@ -26,7 +26,7 @@ from ..errors import InputError, check_choice
 from .lowpass import wide
 
 Moments = Literal["covariance", "deviation"]
-MOST_GAIN = 8.0
+MOST_GAIN = 4.0
 # Of the mean eigenvalue, in double precision: what is less counts as that.
 FLOOR = 1e-9
 # Each makes a small eigenvalue 2.25 times as large: enough for the floor, and some to converge.

@@ -151,7 +151,7 @@ def test_a_style_is_taken_after_everything_else(
     assert (outcome.status, outcome.err) == (0, "")
     pixels, written = made(output, "a_N4_seed0.png")
     b = to_tensor(fit_to(read_image(other), (16, 16), "crop"))
-    style = BandStatistics(Reference(b, 0.25, weight=0.5, factor_unit="share"))
+    style = BandStatistics(b, 0.25, weight=0.5)
     wanted = guided(
         tiny_checkpoint(), references / "a.png", lambda y: Guides(ILVR(Reference(y, 4)), style)
     )

@@ -113,7 +113,7 @@ def other_guides(pictures: Callable[..., Tensor]) -> list[Guide]:
         SDDM(y_0, blocks=4, energies=energies, project_start=True),
         SDDM(y_0, blocks=4, energies=energies[:1], per_block=True, repeats=2),
         EGSDE(y_0, features=features, factor=4),
-        BandStatistics(Reference(y_0, 4)),
+        BandStatistics(y_0, 0.25),
     ]
 
 
@@ -134,8 +134,8 @@ def test_other_guides_stay_on_the_networks_device(
 ) -> None:
     model = exact(torch.zeros(2, 3, 16, 16, device="meta"))
     y_0 = some_pictures(1, seed=9)
-    own: dict[str, Any] = {"blocks": 4} if method is SDDM else {"factor": 4}
-    guide = BandStatistics(Reference(y_0, 4)) if method is BandStatistics else method(y_0, **own)
+    own: dict[type, dict[str, Any]] = {SDDM: {"blocks": 4}, EGSDE: {"factor": 4}}
+    guide = method(y_0, **own.get(method, {}))
     out = sample_with(model, guide, shape=SHAPE, steps=STEPS, noise=Recorded(None))
     assert out.device.type == "meta"
 
