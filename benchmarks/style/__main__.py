@@ -57,16 +57,18 @@ def records(measures: Measures, seeds: int, folder: Path) -> Iterator[Record]:
     """Every row of every table."""
     models: tuple[Model, ...] = (PixelModel(), LatentModel())
     for k, model in enumerate(models):
-        yield from of_model(model, measures, seeds, folder / f"style-pictures-{k}.png")
+        yield from of_model(model, measures, seeds, folder / f"style-pictures-{k}.jpg")
     if is_there():
-        yield from of_codec(TinyVAE(), measures)
+        yield from of_codec(TinyVAE(), measures, folder / "style-latents.jpg")
 
 
-def of_codec(codec: Codec, measures: Measures) -> Iterator[Record]:
+def of_codec(codec: Codec, measures: Measures, sheet_at: Path) -> Iterator[Record]:
     """The autoencoder of FLUX.2's latents, for which there is no network here."""
     a, b = layouts_and_styles(SIDE)
-    for way, made in without_network(codec, codec.encode(a), codec.encode(b)).items():
+    ways = without_network(codec, codec.encode(a), codec.encode(b))
+    for way, made in ways.items():
         yield record("latents of FLUX.2, 256 pixels", way, "", [made], Pair(a, b), measures)
+    sheet({"A": a, "B": b, **ways}).save(sheet_at, quality=85)
 
 
 def of_model(model: Model, measures: Measures, seeds: int, sheet_at: Path) -> Iterator[Record]:
@@ -88,7 +90,7 @@ def of_model(model: Model, measures: Measures, seeds: int, sheet_at: Path) -> It
             if value == way.shown:
                 label = way.name.replace(", ", ",\n").replace(" and ", "\nand ")
                 shown[f"{label}\n{way.text(value)}"] = decoded[0]
-    sheet(shown).save(sheet_at)
+    sheet(shown).save(sheet_at, quality=85)
 
 
 class Pair(NamedTuple):

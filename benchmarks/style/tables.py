@@ -13,7 +13,8 @@ from ilvr_latent.pictures.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, Line, S
 from ilvr_latent.pictures.sheet import Column, contact_sheet
 
 RED = (190, 30, 45)
-COLOURS = (GREY, PURPLE, ORANGE, GREEN, BLUE, RED)
+LIGHT_BLUE = (90, 170, 230)
+COLOURS = (GREY, PURPLE, ORANGE, GREEN, BLUE, LIGHT_BLUE, RED)
 LAYOUT, STYLE = "structure distance to A", "style distance to B"
 
 

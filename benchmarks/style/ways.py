@@ -12,6 +12,8 @@ from ilvr_latent import ILVR, BandStatistics, Guide, Guides, Reference, Window, 
 STEPS = 20
 # N as a share of the side.
 FACTORS, STRENGTHS = (1 / 4, 1 / 8, 1 / 16, 1 / 32), (0.9, 0.7, 0.5, 0.3)
+# Of the style, beside ILVR at one N.
+WEIGHTS, AT = (1.0, 0.4, 0.2, 0.1), 1 / 16
 HELD = Window(0.0, 0.8)
 
 
@@ -36,7 +38,7 @@ class Way:
 
     Attributes:
         name: in the table.
-        knob: what is varied, ``N`` or ``strength``.
+        knob: what is varied, ``N``, ``strength`` or ``weight``.
         values: of it, the loosest first.
         shown: the value whose pictures are shown.
         setup: of layouts, styles and a value.
@@ -50,12 +52,12 @@ class Way:
 
     def text(self, value: float) -> str:
         """The knob at a value."""
-        return f"N = 1/{1 / value:g}" if self.knob == "N" else f"strength {value:g}"
+        return f"N = 1/{1 / value:g}" if self.knob == "N" else f"{self.knob} {value:g}"
 
 
-def style_of(b: Tensor) -> BandStatistics:
+def style_of(b: Tensor, weight: float = 1.0) -> BandStatistics:
     """As it comes: up to an eighth of the side, and the palette."""
-    return BandStatistics(b)
+    return BandStatistics(b, weight=weight)
 
 
 def _held(a: Tensor, factor: float) -> ILVR:
@@ -82,6 +84,10 @@ def _ilvr_and_style(a: Tensor, b: Tensor, n: float) -> Setup:
     return Setup(Guides(_held(a, n), style_of(b)))
 
 
+def _by_weight(a: Tensor, b: Tensor, weight: float) -> Setup:
+    return Setup(Guides(_held(a, AT), style_of(b, weight)))
+
+
 def _sdedit_and_style(a: Tensor, b: Tensor, strength: float) -> Setup:
     return Setup(style_of(b), recolour(a, b), strength)
 
@@ -92,5 +98,6 @@ WAYS = (
     Way("SDEdit", "strength", STRENGTHS, 0.5, _sdedit),
     Way("SDEdit, A recoloured", "strength", STRENGTHS, 0.5, _sdedit_recoloured),
     Way("ILVR and style", "N", FACTORS, 1 / 16, _ilvr_and_style),
+    Way("ILVR and style, N = 1/16", "weight", WEIGHTS, 0.2, _by_weight),
     Way("SDEdit and style", "strength", STRENGTHS, 0.5, _sdedit_and_style),
 )
