@@ -13,8 +13,8 @@ from ilvr_latent.pictures.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, Line, S
 from ilvr_latent.pictures.sheet import Column, contact_sheet
 
 RED = (190, 30, 45)
-LIGHT_BLUE = (90, 170, 230)
-COLOURS = (GREY, PURPLE, ORANGE, GREEN, BLUE, LIGHT_BLUE, RED)
+LIGHT_BLUE, BROWN = (90, 170, 230), (140, 100, 50)
+COLOURS = (GREY, PURPLE, ORANGE, GREEN, BLUE, LIGHT_BLUE, RED, BROWN)
 LAYOUT, STYLE = "structure distance to A", "style distance to B"
 
 
@@ -66,7 +66,7 @@ def curves(found: Sequence[Record]) -> list[Image.Image]:
                 )
             ]
             scales = Scale(LAYOUT), Scale(STYLE)
-            drawn.append(line_plot(lines, *scales, title=table, size=(760, 420)))
+            drawn.append(line_plot(lines, *scales, title=table, size=(1080, 460)))
     return drawn
 
 

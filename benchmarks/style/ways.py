@@ -88,6 +88,12 @@ def _by_weight(a: Tensor, b: Tensor, weight: float) -> Setup:
     return Setup(Guides(_held(a, AT), style_of(b, weight)))
 
 
+def _fine_and_palette(a: Tensor, b: Tensor, n: float) -> Setup:
+    """The complement: A's details in their places, in B's colours; its light is free."""
+    fine = Reference(a, n, HELD, factor_unit="share", band="fine")
+    return Setup(Guides(ILVR(fine), BandStatistics(b, 1.0, factor_unit="cells")))
+
+
 def _sdedit_and_style(a: Tensor, b: Tensor, strength: float) -> Setup:
     return Setup(style_of(b), recolour(a, b), strength)
 
@@ -98,6 +104,7 @@ WAYS = (
     Way("SDEdit", "strength", STRENGTHS, 0.5, _sdedit),
     Way("SDEdit, A recoloured", "strength", STRENGTHS, 0.5, _sdedit_recoloured),
     Way("ILVR and style", "N", FACTORS, 1 / 16, _ilvr_and_style),
-    Way("ILVR and style, N = 1/16", "weight", WEIGHTS, 0.2, _by_weight),
+    Way("ILVR, weight of style", "weight", WEIGHTS, 0.2, _by_weight),
     Way("SDEdit and style", "strength", STRENGTHS, 0.5, _sdedit_and_style),
+    Way("Fine band, palette", "N", FACTORS[:2], 1 / 8, _fine_and_palette),
 )

@@ -181,6 +181,14 @@ def test_a_picture_gets_the_statistics_of_each_band(exact: Exact, style: Tensor)
     assert torch.allclose(mean, style.mean((2, 3)).to(mean).expand_as(mean), atol=0.02)
 
 
+def test_with_n_of_one_cell_only_the_colours_are_taken_over(exact: Exact, style: Tensor) -> None:
+    made = run_with(
+        exact(), BandStatistics(style, 1, factor_unit="cells"), clip_denoised=False
+    ).float()
+    wanted, got = (colour_statistics(x.flatten(2)).covariance for x in (style, made))
+    assert torch.allclose(got, wanted.expand_as(got), atol=0.02)
+
+
 def test_places_of_the_style_do_not_matter(exact: Exact, style: Tensor) -> None:
     turned = style.flip(-1)
     one, other = (run_with(exact(), cells(y)) for y in (style, turned))
