@@ -15,6 +15,8 @@ from ilvr_latent.pictures.sheet import Column, contact_sheet
 RED = (190, 30, 45)
 LIGHT_BLUE, BROWN = (90, 170, 230), (140, 100, 50)
 COLOURS = (GREY, PURPLE, ORANGE, GREEN, BLUE, LIGHT_BLUE, RED, BROWN)
+OURS = ("ILVR and style", "ILVR, weight of style")
+OTHERS = ("ILVR", "ILVR, A recoloured", "SDEdit", "SDEdit, A recoloured")
 LAYOUT, STYLE = "structure distance to A", "style distance to B"
 
 
@@ -35,7 +37,8 @@ class Record(TypedDict):
 
 def tables(found: Sequence[Record]) -> str:
     """All of them, in Markdown."""
-    return "\n".join(line for table in _names(found) for line in _table(table, found)) + "\n"
+    made = [line for name in _names(found) for make in MAKERS for line in make(name, found)]
+    return "\n".join(made) + "\n"
 
 
 def _names(found: Sequence[Record]) -> list[str]:
@@ -51,6 +54,35 @@ def _table(table: str, found: Sequence[Record]) -> Iterator[str]:
         numbers = f"{one['structure']:.3f} | {one['style']:.3f} | {one['patches']:.3f}"
         yield f"| {one['way']} | {one['knob']} | {numbers} | {seconds} |"
     yield ""
+
+
+def _compared(table: str, found: Sequence[Record]) -> Iterator[str]:
+    """Beside each point of another way, the style distance of ours at the same structure."""
+    of_table = [one for one in found if one["table"] == table and one["knob"]]
+    ours = [(one["structure"], one["style"]) for one in of_table if one["way"] in OURS]
+    if not ours:
+        return
+    yield "| at the same structure distance | knob | style to B | ours |"
+    yield "|---" * 4 + "|"
+    for one in (one for one in of_table if one["way"] in OTHERS):
+        style = lowest(ours, one["structure"])
+        said = "none so near to A" if style is None else f"{style:.3f}"
+        yield f"| {one['way']} | {one['knob']} | {one['style']:.3f} | {said} |"
+    yield ""
+
+
+def lowest(points: Sequence[tuple[float, float]], x: float) -> float | None:
+    """The least y of points at x or left of it, or on the straight line between two of them.
+
+    Returns:
+        ``None`` where all points are to the right.
+    """
+    left, right = [p for p in points if p[0] <= x], [p for p in points if p[0] > x]
+    between = [b + (x - a) / (c - a) * (d - b) for a, b in left for c, d in right]
+    return min([y for _, y in left] + between) if left else None
+
+
+MAKERS = (_table, _compared)
 
 
 def curves(found: Sequence[Record]) -> list[Image.Image]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.style.measures import Measures
-from benchmarks.style.tables import Record, curves, tables
+from benchmarks.style.tables import Record, curves, lowest, tables
 from benchmarks.style.ways import WAYS
 from ilvr_latent import recolour
 from ilvr_latent.metrics.imagenet import ImageNetNetwork
@@ -72,3 +72,11 @@ def test_tables_and_curves_have_every_record() -> None:
     assert "| ILVR | N = 1/4 | 0.100 | 0.200 | 0.300 | 1.50 |" in written
     assert len(curves(found)) == 1
     assert curves(found[:1]) == []
+
+
+def test_at_the_same_structure_the_way_between_two_points_counts() -> None:
+    points = [(0.1, 0.8), (0.2, 0.4)]
+    assert lowest(points, 0.05) is None
+    assert lowest(points, 0.1) == 0.8
+    assert lowest(points, 0.15) == pytest.approx(0.6)
+    assert lowest(points, 0.3) == 0.4
