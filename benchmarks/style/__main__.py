@@ -3,7 +3,7 @@
     python -m benchmarks.style --output DIR [--seeds K]
 
 Needs scikit-image and the extra ``imagenet``; with ``../shared/vae`` there is a table of FLUX.2's
-latents too. A quarter of an hour of one core.
+latents too. Six minutes of one idle core.
 """
 
 from __future__ import annotations
