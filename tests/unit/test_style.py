@@ -223,6 +223,17 @@ def test_layout_of_one_and_style_of_another(
     assert (statistics_of_bands(made, 4)[:-1] - wanted).abs().mean() < 0.1 * wanted.abs().mean()
 
 
+def test_beside_a_match_of_the_state_the_order_does_not_matter(
+    exact: Exact, some_pictures: Pictures, style: Tensor
+) -> None:
+    ilvr = ILVR(Reference(some_pictures(1, seed=9).float(), 4))
+    one, other = (
+        run_with(exact(), Guides(*guides))
+        for guides in ((ilvr, cells(style)), (cells(style), ilvr))
+    )
+    assert torch.equal(one, other)
+
+
 def test_a_mask_leaves_the_rest_alone(exact: Exact, style: Tensor) -> None:
     mask = torch.zeros(1, 1, 16, 16)
     mask[..., :8] = 1
