@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         EGSDE,
         ILVR,
         SDDM,
+        BandStatistics,
         LowPass,
         Recorder,
         Recording,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         Window,
         match,
         match_picture,
+        recolour,
     )
     from .recipes import RECIPES, Recipe, apply_recipe, vary_factor, vary_range
     from .sampling import sample
@@ -56,6 +58,7 @@ __all__ = [
     "SAMPLERS",
     "SDDM",
     "ADMConfig",
+    "BandStatistics",
     "Guide",
     "GuideRun",
     "Guides",
@@ -82,6 +85,7 @@ __all__ = [
     "load_embedded",
     "match",
     "match_picture",
+    "recolour",
     "sample",
     "sample_with",
     "save_adm",

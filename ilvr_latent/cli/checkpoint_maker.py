@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..adm import load_adm
 from ..diffusion.dormand_prince import check_tolerance
-from ..diffusion.guide import HOOKS, Run, begun
+from ..diffusion.guide import HOOKS, Guide, Run, begun
 from ..diffusion.loop import labels_for, sample_with
 from ..diffusion.loops import LOOPS
 from ..diffusion.noise import SeededNoise
@@ -26,6 +26,7 @@ from .guiding import Guiding, parse_flags
 from .making import Watch
 from .method_settings import MATCHED, method_of
 from .settings import Settings
+from .styling import with_style
 
 
 class ADMPictures:
@@ -87,12 +88,16 @@ class ADMPictures:
         references = references.to(device)
         method = self._guiding.method(settings, references, self.mask, noise)
         guide = self._guiding.around(settings, method, references, self.mask)
+        guide = self._with_style(guide, settings)
         missing = ({"repeats"} if sampler in LOOPS else set()) | (
             {"mean"} if sampler not in ("ddpm", "pc") else set()
         )
         seeds = SeededNoise([0] * len(references), device)
         hooks = frozenset(HOOKS) - missing
         begun(guide, Run(schedule, tuple(references.shape), device, seeds, hooks))
+
+    def _with_style(self, guide: Guide, settings: Settings) -> Guide:
+        return with_style(guide, settings, self.size, lambda picture: picture)
 
     def _schedule(self, settings: Settings) -> Schedule:
         config = self._model.config
@@ -113,6 +118,7 @@ class ADMPictures:
         guide = self._guiding.method(settings, pictures, self.mask, noise)
         guide = guide if watch is None else watch(guide, reference)
         guide = self._guiding.around(settings, guide, pictures, self.mask)
+        guide = self._with_style(guide, settings)
         start = method_of(settings).start(
             pictures.repeat(len(seeds) // len(pictures), 1, 1, 1), len(self._schedule(settings))
         )

@@ -31,6 +31,7 @@ OF_METHODS: dict[str, tuple[str, ...]] = {
     "blocks": ("sddm",),
     "energy_weight": ("sddm",),
 }
+OF_STYLE = ("style_weight", "style_factor")
 OF_LOSS = ("target", "loss_weight", "backward_steps", "backward_lr", "recurrence")
 
 
@@ -54,6 +55,8 @@ def check_methods(settings: Settings) -> None:
         if not method_of(settings).asks_for_features:
             what = "--class, or a method that uses its features"
             _refuse_without(what, given, ("classifier", "classifier_flag"))
+    if settings.style is None:
+        _refuse_without("--style", given, OF_STYLE)
     if settings.loss is None:
         _refuse_without("--loss", given, OF_LOSS)
     elif not settings.loss_weight and not settings.backward_steps:

@@ -22,6 +22,7 @@ from ..diffusion.reverse import Variance
 from ..diffusion.samplers import SAMPLERS
 from ..guides.lowpass import Kernel
 from ..guides.reference import Space
+from ..guides.style import STYLE_FACTOR
 from ..pictures.axis import Reader, one_of
 from ..pictures.images import Fit
 from .common import DTYPES
@@ -29,6 +30,7 @@ from .option import Option, option
 from .options_of_methods import OptionsOfMethods
 
 INPAINTING, WITH_PIPELINE = "inpainting", "with --pipeline"
+_STYLE: dict[str, Any] = {"group": "style of a second picture", "written": True}
 AUTO = "auto"
 
 
@@ -181,6 +183,21 @@ class Options(OptionsOfMethods):
         group=INPAINTING,
         metavar="R",
         axis=True,
+    )
+    style: str | None = option(
+        None,
+        "a picture whose colours and textures are taken over, whatever their places",
+        metavar="PATH",
+        **_STYLE,
+    )
+    style_weight: float = option(1.0, "0 (off) to 1", read=float, metavar="W", axis=True, **_STYLE)
+    style_factor: float = option(
+        STYLE_FACTOR,
+        "the largest detail that is style, as a share of the side",
+        read=float,
+        metavar="SHARE",
+        axis=True,
+        **_STYLE,
     )
     pipeline: str | None = option(
         None,

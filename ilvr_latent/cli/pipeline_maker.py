@@ -23,6 +23,7 @@ from ..pictures.images import to_images
 from .common import Advance, choose_dtype, quiet_diffusers
 from .making import Watch
 from .settings import Settings
+from .styling import with_style
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +98,11 @@ class PipelinePictures:
             self._encoded = references, encode_reference(self._from_noise, references)
         return self._encoded[1]
 
+    def _encoded_style(self, picture: Tensor) -> Tensor:
+        from ..pipelines import encode_reference
+
+        return encode_reference(self._from_noise, picture)
+
     def _reference(self, references: Tensor, settings: Settings) -> Reference:
         latents, mask = self._latents(references), self.mask
         if mask is not None:
@@ -114,8 +120,10 @@ class PipelinePictures:
         from ..pipelines import GuideCallback
 
         guide: Guide = ILVR(reference, reference_noise=settings.chosen_noise)
-        predictions = settings.space == "prediction" or watch is not None
+        styled = settings.style is not None
+        predictions = settings.space == "prediction" or watch is not None or styled
         guide = guide if watch is None else watch(guide, reference)
+        guide = with_style(guide, settings, self.size, self._encoded_style)
         return GuideCallback(pipe, guide, reference.image, predictions=predictions, seed=seeds)
 
     def make(

@@ -158,7 +158,9 @@ class Settings(Options):
 
     def without_reference(self) -> Settings:
         """The same, with nothing that guides."""
-        return dataclasses.replace(self, weight="0", method="ilvr", class_=None, loss=None)
+        return dataclasses.replace(
+            self, weight="0", method="ilvr", class_=None, loss=None, style=None
+        )
 
     def reference(self, image: Tensor, mask: Tensor | None) -> Reference:
         """A picture or latent (B, C, H, W), matched as these settings say.

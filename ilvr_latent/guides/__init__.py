@@ -13,6 +13,8 @@ from .picture_match import match_picture
 from .recorder import Recorder, Recording
 from .reference import Reference
 from .sddm import SDDM
+from .style import BandStatistics
+from .transport import recolour
 from .universal import UniversalGuidance
 from .weight import WeightSchedule
 from .window import Window
@@ -21,6 +23,7 @@ __all__ = [
     "EGSDE",
     "ILVR",
     "SDDM",
+    "BandStatistics",
     "ClassifierGuidance",
     "ClipGuidance",
     "Energy",
@@ -38,6 +41,7 @@ __all__ = [
     "match",
     "match_picture",
     "min_norm",
+    "recolour",
     "spherical_distance",
     "tangent_split",
 ]

@@ -105,6 +105,8 @@ class Placed:
         noise: the kind of noise it is given.
         weights: of each step of the schedule whose state is matched, by index.
         weight_at_end: of the finished picture.
+        y_0: its picture, (B, C, ..., H, W).
+        area: where, or ``None``: everywhere.
         lowpass: phi_N.
         share: N as a share of the shorter side.
         cell: pixels along a side of a cell of the sampled tensor.
@@ -116,7 +118,7 @@ class Placed:
         self.noise = reference.noise or run.reference_noise
         self.weights = reference.step_weights(run)
         self.weight_at_end = self._weight_at_end(run)
-        self._y_0, self._mask = reference.placed(run)
+        self.y_0, self.area = reference.placed(run)
         self.lowpass = reference.lowpass(run.shape)
         self.share = self.lowpass.factor / min(run.shape[-2:])
         self.cell = run.cell
@@ -157,14 +159,14 @@ class Placed:
 
     def clean(self, weight: float) -> Target:
         """To match a clean picture."""
-        return self.lowpass, self._in_area(weight), self._y_0
+        return self.lowpass, self._in_area(weight), self.y_0
 
     def noised(self, weight: float, level: Step, eps: Tensor) -> Target:
         """To match a state at a noise level."""
-        return self.lowpass, self._in_area(weight), level.noised(self._y_0, eps)
+        return self.lowpass, self._in_area(weight), level.noised(self.y_0, eps)
 
     def _in_area(self, weight: float) -> float | Tensor:
-        return weight if self._mask is None else weight * self._mask
+        return weight if self.area is None else weight * self.area
 
 
 class ILVRRun(GuideRun):

@@ -136,7 +136,7 @@ def _latent(seed: int) -> Graph:
 
 
 def _egsde(seed: int) -> Graph:
-    """Two other guides in a row."""
+    """Three other guides in a row."""
     return {
         **_of_latents(),
         "blocks": _node(
@@ -146,6 +146,10 @@ def _egsde(seed: int) -> Graph:
         "energy": _node(
             "ILVREGSDE", model=["blocks", 0], source=["reference", 0], factor=2.0, faithful=0.5,
         ),
-        "sampler": _sampled(seed, "energy", positive=["text", 0], negative=["text", 0]),
+        "style": _node(
+            "ILVRStyle", model=["energy", 0], style=["reference", 0], factor=0.25, weight=0.5,
+            start_percent=0.0, end_percent=1.0, palette=True,
+        ),
+        "sampler": _sampled(seed, "style", positive=["text", 0], negative=["text", 0]),
         **_decoded_by("load", 2),
     }  # fmt: skip

@@ -96,6 +96,20 @@ def test_seeds_repeat_whatever_the_batch_and_settings_change_the_picture(
         assert (made[name] != made["alone"]).any(), name
 
 
+def test_a_style_changes_the_picture_and_weight_0_does_not(
+    sample: Command, reference: Path, tmp_path: Path
+) -> None:
+    style = tmp_path / "style.png"
+    Image.radial_gradient("L").resize((40, 30)).rotate(45).convert("RGB").save(style)
+    made = []
+    for options in ((), ("--style", style, "--style-weight", 0), ("--style", style)):
+        status, _, err = sample(*options)
+        assert (status, err) == (0, "")
+        made.append(pixels(tmp_path / "out" / "a_N4_seed0.png"))
+    assert (made[0] == made[1]).all()
+    assert (made[0] != made[2]).any()
+
+
 def test_another_size(sample: Command, tmp_path: Path) -> None:
     assert sample("--height", 48, "--width", 40)[0] == 0
     assert pixels(tmp_path / "out" / "a_N4_seed0.png").shape == (48, 40, 3)

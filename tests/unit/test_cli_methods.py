@@ -13,7 +13,17 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from ilvr_latent import EGSDE, SDDM, Reference, SeededNoise, Start, Window, load_adm, sample_with
+from ilvr_latent import (
+    EGSDE,
+    SDDM,
+    BandStatistics,
+    Reference,
+    SeededNoise,
+    Start,
+    Window,
+    load_adm,
+    sample_with,
+)
 from ilvr_latent.adm import adm_classifier, load_adm_classifier
 from ilvr_latent.adm.classifier_network import ADMClassifier, ClassifierConfig
 from ilvr_latent.cli.method_settings import class_number
@@ -133,6 +143,22 @@ def test_the_picture_is_that_of_the_library(
     assert written["factor"] == (4 if label == "N4" else None)
 
 
+def test_a_style_is_taken_after_everything_else(
+    sample: Command, output: Path, tiny_checkpoint: Callable[..., Path], references: Path
+) -> None:
+    other = references / "b.png"
+    outcome = sample("--style", other, "--style-weight", 0.5, "--style-factor", 0.25)
+    assert (outcome.status, outcome.err) == (0, "")
+    pixels, written = made(output, "a_N4_seed0.png")
+    b = to_tensor(fit_to(read_image(other), (16, 16), "crop"))
+    style = BandStatistics(b, 0.25, weight=0.5)
+    wanted = guided(
+        tiny_checkpoint(), references / "a.png", lambda y: Guides(ILVR(Reference(y, 4)), style)
+    )
+    assert np.abs(pixels - wanted).max() <= 1
+    assert (written["style"], written["style_weight"]) == (str(other), 0.5)
+
+
 def test_a_class_leads_beside_ilvr(
     sample: Command,
     output: Path,
@@ -207,6 +233,8 @@ def test_features_are_those_of_each_place() -> None:
         (["--class", "animals", "--classifier", "embedded"], "3x64x64, not of 3x16x16"),
         (["--classifier-scale", "2"], "does nothing without --class"),
         (["--classifier", "embedded"], "does nothing without --class"),
+        (["--style-weight", "0.5"], "--style-weight does nothing without --style"),
+        (["--style", "no.png"], "'no.png'"),
         (["--loss-weight", "2"], "--loss-weight does nothing without --loss"),
         (["--recurrence", "0"], "--recurrence does nothing without --loss"),
         (["--loss", "colours"], "--loss does nothing without a weight"),

@@ -14,6 +14,7 @@ from ilvr_latent import (
     EGSDE,
     ILVR,
     SDDM,
+    BandStatistics,
     RecordedNoise,
     Reference,
     WeightSchedule,
@@ -112,10 +113,11 @@ def other_guides(pictures: Callable[..., Tensor]) -> list[Guide]:
         SDDM(y_0, blocks=4, energies=energies, project_start=True),
         SDDM(y_0, blocks=4, energies=energies[:1], per_block=True, repeats=2),
         EGSDE(y_0, features=features, factor=4),
+        BandStatistics(y_0, 0.25),
     ]
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_other_guides_read_nothing_back(
     exact: Exact, some_pictures: Callable[..., Tensor], number: int
 ) -> None:
@@ -126,13 +128,14 @@ def test_other_guides_read_nothing_back(
     assert out.isfinite().all()
 
 
-@pytest.mark.parametrize("method", [SDDM, EGSDE])
+@pytest.mark.parametrize("method", [SDDM, EGSDE, BandStatistics])
 def test_other_guides_stay_on_the_networks_device(
     exact: Exact, some_pictures: Callable[..., Tensor], method: type
 ) -> None:
     model = exact(torch.zeros(2, 3, 16, 16, device="meta"))
-    own: dict[str, Any] = {"blocks": 4} if method is SDDM else {"factor": 4}
-    guide = method(some_pictures(1, seed=9), **own)
+    y_0 = some_pictures(1, seed=9)
+    own: dict[type, dict[str, Any]] = {SDDM: {"blocks": 4}, EGSDE: {"factor": 4}}
+    guide = method(y_0, **own.get(method, {}))
     out = sample_with(model, guide, shape=SHAPE, steps=STEPS, noise=Recorded(None))
     assert out.device.type == "meta"
 

@@ -51,10 +51,11 @@ NODES = {
     "ILVRADMSampler": ("adm-paper-settings", ("ILVRADMSchedule", "SamplerCustom")),
     "ILVRResample": ("inpainting", ("ILVRADMSampler", "ILVRResample", "ILVRADMSchedule")),
 }
-# Help page: the workflow, and what stands under its reference and results.
+# Help page: the workflow, and what stands under its references and results.
 STRIPS = {
     "ILVRLoadDemo": ("first-steps", ("reference", *["red apple"] * 4)),
     "ILVRLoadADM": ("adm-paper-settings", ("reference", *["sample"] * 4)),
+    "ILVRStyle": ("layout-and-style", ("layout", "style", *["both"] * 4)),
 }
 # Workflow whose one result is a figure: the help page that shows it.
 FIGURES = {"factor-sweep": "ILVRApply", "grid": "ILVRGrid", "report": "ILVRReport"}
@@ -123,7 +124,7 @@ def _pictures(page: Any, path: Path, output: Path) -> None:
             picture.save(HELP / f"{page_of}.jpg", quality=80)
     for page_of, (stem, labels) in STRIPS.items():
         if stem == name:
-            strip = _strip([*references[:1], *results], labels)
+            strip = _strip([*references[: len(labels) - len(results)], *results], labels)
             strip.save(HELP / f"{page_of}.jpg", quality=85)
 
 
