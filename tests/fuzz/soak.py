@@ -34,8 +34,8 @@ PROMPTS, INTERRUPTS, HOSTILE = 500, 100, 100
 SETTLED = 50
 MOST_A_RUN = 0.02
 # So many prompts use one model: the host loads it anew after those of another, and safetensors
-# (0.8) keeps 28 bytes of each tensor that is read.
-STRETCH = 25
+# (0.8) keeps 28 bytes of each tensor that is read. Before it counts, every model has its turns.
+STRETCH, FIRST_STRETCH = 25, 5
 PROBE = 123
 MOST_LETTERS = 400
 MOST_SECONDS = 20
@@ -65,7 +65,9 @@ class Soak:
         durations = [0.5]
         kinds = OF_A_MODEL[0]
         for number in range(count):
-            if number % STRETCH == 0:
+            if number < SETTLED and number % FIRST_STRETCH == 0:
+                kinds = OF_A_MODEL[number // FIRST_STRETCH % len(OF_A_MODEL)]
+            elif number >= SETTLED and number % STRETCH == 0:
                 kinds = self.random.choice(OF_A_MODEL)
             graph = prompt(self.random.choice(kinds), self.random.randrange(2**32))
             begun = time.monotonic()
