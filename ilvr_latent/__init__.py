@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         SeededNoise,
         Start,
         Step,
+        TiledDenoiser,
+        Tiles,
         sample_with,
     )
     from .embedded import load_embedded
@@ -74,6 +76,8 @@ __all__ = [
     "SeededNoise",
     "Start",
     "Step",
+    "TiledDenoiser",
+    "Tiles",
     "WeightSchedule",
     "Window",
     "apply_recipe",

@@ -12,7 +12,9 @@ from .guides.ilvr import ILVRApply
 from .guides.picture_space import ILVRApplyInPictures
 from .guides.resample import ILVRResample
 from .guides.sddm import ILVRBlockStatistics
+from .guides.tiles import ILVRApplyTiles
 from .guides.universal import ILVRUniversalGuidance
+from .guides.upscale import ILVRUpscale
 from .models.adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
 from .models.adm_sampling import ILVRADMSampler, ILVRADMSchedule
 from .models.classifier import ILVRLoadClassifier
@@ -60,4 +62,6 @@ class ILVRExtension(ComfyExtension):
             ILVRClipGuidance,
             ILVRMatchPicture,
             ILVRApplyInPictures,
+            ILVRUpscale,
+            ILVRApplyTiles,
         ]
