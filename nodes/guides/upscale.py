@@ -10,10 +10,18 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...ilvr_latent import ILVR, InputError, Reference, Run, Tiles, WeightSchedule, Window
+from ...ilvr_latent import ILVR, InputError, Reference, Run, Tiles, Window
 from ...ilvr_latent.diffusion.guide import GuideRun
 from ...ilvr_latent.phrases import Phrase, sentences
-from ...ilvr_latent.upscale import END, FACTOR, OVERLAP, enlarged, upscaled_side
+from ...ilvr_latent.upscaling import (
+    END,
+    END_WEIGHT,
+    FACTOR,
+    OVERLAP,
+    enlarged,
+    falling,
+    upscaled_side,
+)
 from ..driver import guided
 from ..fitting import on_white, pixels_to_a_cell
 from ..node import Node
@@ -79,9 +87,9 @@ class ILVRUpscale(Node):
             raise InputError("ILVR Upscale draws pictures, and this model draws videos.")
         reference = Reference(
             samples,
-            factor * scale,
+            max(1.0, factor * scale),
             window=Window(0.0, end_percent, gate="level"),
-            weight=WeightSchedule.ramp(weight, end_weight, "cosine"),
+            weight=falling(weight, end_weight),
         )
         guide = _Upscaling(ILVR(reference), tiles)
         patched = guided(tiled(model, tiles), guide, getattr(cls.hidden, "unique_id", None))
@@ -173,7 +181,7 @@ def _inputs() -> list[Any]:
         ),
         io.Float.Input(
             "end_weight",
-            default=0.0,
+            default=END_WEIGHT,
             min=0.0,
             max=1.0,
             step=0.01,

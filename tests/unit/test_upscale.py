@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ilvr_latent import InputError, LowPass, WeightSchedule
-from ilvr_latent.upscale import enlarged, upscale, upscaled_side, upscaling_reference
+from ilvr_latent.upscaling import enlarged, upscale, upscaled_side, upscaling_reference
 
 SMALL = 16
 

@@ -1,0 +1,78 @@
+"""What is measured of large pictures (B, 3, H, W) in [-1, 1].
+
+    g_d   mean |difference of two neighbours| across a line that lies d pixels from a border
+
+    seam = (g_0 / mean g_d) / the same of the large pictures as they are,   3 <= |d| <= 8
+
+The lines beside a border hold nearly the same of a picture as the border itself; what is left of
+a difference (emoji are drawn about their middle) is in the true pictures too, and divided out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ilvr_latent import LowPass, Tiles
+from ilvr_latent.metrics.distribution import distances
+from ilvr_latent.metrics.domain import Domain, pooled_features
+from ilvr_latent.metrics.protocols import FeatureExtractor
+
+NEAR = (3, 4, 5, 6, 7, 8)
+
+
+def borders(tiles: Tiles, shape: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Rows and columns at which a window begins or ends inside a picture (..., H, W)."""
+    places = tiles.places(shape)
+    rows, columns = (
+        sorted({edge for place in places for edge in (place[axis].start, place[axis].stop)})
+        for axis in (0, 1)
+    )
+    return rows[1:-1], columns[1:-1]
+
+
+def seam(x: Tensor, truth: Tensor, tiles: Tiles) -> float:
+    """1 = none."""
+    return _at_borders(x, tiles) / _at_borders(truth, tiles)
+
+
+def _at_borders(x: Tensor, tiles: Tiles) -> float:
+    at = near = 0.0
+    rows, columns = borders(tiles, x.shape)
+    for lines, turned in ((columns, x), (rows, x.mT)):
+        # g[k] lies between k and k + 1.
+        g = turned.diff(dim=-1).abs().mean((0, 1, 2))
+        for line in lines:
+            at += float(g[line - 1])
+            near += sum(float(g[line - 1 + d] + g[line - 1 - d]) for d in NEAR) / (2 * len(NEAR))
+    return at / near
+
+
+def crops(x: Tensor, side: int) -> Tensor:
+    """Of the size of a window, each half beside the next, (K B, 3, side, side)."""
+    return torch.cat([x[..., rows, columns] for rows, columns in Tiles(side, side).places(x.shape)])
+
+
+def kid_of_crops(x: Tensor, truth: Tensor, side: int, network: FeatureExtractor) -> float:
+    """Between windows of both; below 0 for the true pictures, which are the same ones."""
+    features = [pooled_features(network, crops(one, side)) for one in (x, truth)]
+    return distances(*features).kid
+
+
+def kid_of_wholes(x: Tensor, network: FeatureExtractor, domain: Domain) -> float:
+    """Of the pictures at the size of the network, from the domain."""
+    return distances(pooled_features(network, x), domain.features).kid
+
+
+def fine_power(x: Tensor, truth: Tensor, scale: float) -> float:
+    """The power of what a small picture cannot show, as a share of the true."""
+    phi = LowPass(scale)
+    mine, true = ((one - phi(one)).square().mean() for one in (x, truth))
+    return float(mine / true)
+
+
+def off_the_small(x: Tensor, large: Tensor, scale: float) -> float:
+    """How far the low band is from the enlarged small picture's: mean |difference|, of 255."""
+    return float(LowPass(scale)(x - large).abs().mean() * 127.5)
