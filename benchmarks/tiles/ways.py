@@ -24,11 +24,10 @@ from ilvr_latent import (
     SeededNoise,
     TiledDenoiser,
     Tiles,
-    WeightSchedule,
 )
 from ilvr_latent.defaults import NOISE_OF_OTHER_SAMPLERS
 from ilvr_latent.diffusion import Start, Step, sample_with
-from ilvr_latent.upscaling import FACTOR, enlarged
+from ilvr_latent.upscaling import END_WEIGHT, FACTOR, enlarged, falling
 
 from .models import Model
 
@@ -55,18 +54,22 @@ class Way:
     of_tiles: Callable[[Tensor, Tensor, float], Guide] | None = None
 
 
-def held(y_0: Tensor, n: float) -> Guide:
+def held(end_weight: float = END_WEIGHT) -> GuideOf:
     """ILVR with a weight that falls; the noise is that of few steps without noise."""
-    falling = WeightSchedule.ramp(1.0, 0.0, "cosine")
-    return ILVR(Reference(y_0, n, weight=falling, noise=NOISE_OF_OTHER_SAMPLERS))
+
+    def guide(y_0: Tensor, n: float) -> Guide:
+        weight = falling(1.0, end_weight)
+        return ILVR(Reference(y_0, n, weight=weight, noise=NOISE_OF_OTHER_SAMPLERS))
+
+    return guide
 
 
 def _the_whole(part: Tensor, small: Tensor, n: float) -> Guide:
-    return held(small, n)
+    return held()(small, n)
 
 
 def _its_part(part: Tensor, small: Tensor, n: float) -> Guide:
-    return held(part, n)
+    return held()(part, n)
 
 
 def _skip(y_0: Tensor, n: float) -> Guide:
@@ -80,7 +83,9 @@ WAYS = (
     Way("plain tiling, each its own part", 0.0, of_tiles=_its_part),
     Way("windows (MultiDiffusion)"),
     Way("windows, whole latents blended (DemoFusion)", guide=_skip),
-    Way("windows under the low band (ILVR)", guide=held),
+    Way("windows under the low band (ILVR)", guide=held()),
+    Way("the same, the weight falls to 0", guide=held(0.0)),
+    Way("the same, the weight stays 1", guide=held(1.0)),
 )
 
 

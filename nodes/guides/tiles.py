@@ -11,10 +11,11 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...ilvr_latent import ILVR, InputError, Reference, Run, WeightSchedule, Window
+from ...ilvr_latent import ILVR, InputError, Reference, Run, Window
 from ...ilvr_latent.diffusion.guide import GuideRun
 from ...ilvr_latent.guides.crops import Found, find_crop
 from ...ilvr_latent.phrases import Phrase, joined, sentences
+from ...ilvr_latent.upscaling import END_WEIGHT, falling
 from ..driver import guided
 from ..fitting import fit_latent
 from ..node import Node
@@ -22,8 +23,8 @@ from ..run import HostRun
 from ..schema import schema
 from .checks import checked_samples
 
-# Beyond it, what was found is another place: tiles of a picture that was encoded anew lie at 0.1
-# to 0.3, those of another picture at 0.7 and more.
+# Beyond it, what was found is another place: tiles that were encoded by themselves lie at most 0.3
+# from the whole (FLUX.2's tiny autoencoder and the demo's), those of another picture 0.55 and more.
 TOO_FAR_APART = 0.5
 
 
@@ -85,7 +86,7 @@ class ILVRApplyTiles(Node):
             torch.zeros(1, 1, 1, 1),
             factor,
             window=Window(start_percent, end_percent, gate="level"),
-            weight=WeightSchedule.ramp(weight, end_weight, "cosine"),
+            weight=falling(weight, end_weight),
         )
         guide = TileILVR(settings, whole, followed)
         return io.NodeOutput(guided(model, guide, getattr(cls.hidden, "unique_id", None)))
@@ -122,7 +123,8 @@ class TileILVR:
             run.tell(sentences([said, text]))
 
         guide = ILVR(dataclasses.replace(self.settings, image=parts))
-        return guide.begin(dataclasses.replace(run, tell=tell))
+        # The parts are those of the rows, in their order, whichever pictures of a batch these are.
+        return guide.begin(dataclasses.replace(run, tell=tell, rows=None))
 
     def _parts(self, start: Tensor) -> tuple[Tensor, Phrase]:
         if self.whole is None or self.followed is None:
@@ -179,12 +181,12 @@ def _inputs() -> list[Any]:
         io.Model.Input("model", tooltip="The model to sample from. It stays as it is."),
         io.Float.Input(
             "factor",
-            default=4.0,
+            default=2.0,
             min=1.0,
             max=4096.0,
             step=0.25,
-            tooltip="How much is left to the model: detail smaller than this many latent cells of "
-            "the large picture. Twice as large a picture takes twice the factor.",
+            tooltip="How much is left to the model: detail smaller than this many latent cells. As "
+            "many as the picture was enlarged times keep all that the small one showed.",
         ),
         io.Float.Input(
             "start_percent",
@@ -213,12 +215,12 @@ def _inputs() -> list[Any]:
         ),
         io.Float.Input(
             "end_weight",
-            default=0.0,
+            default=END_WEIGHT,
             min=0.0,
             max=1.0,
             step=0.01,
-            tooltip="The weight at the end of the range; falling, the tiles are let go little by "
-            "little.",
+            tooltip="How strictly it is followed at the end: below weight, the model is let go "
+            "little by little.",
         ),
         io.Latent.Input(
             "picture",

@@ -132,6 +132,16 @@ def test_tiles_that_cannot_be_placed_are_refused(pack: ModuleType) -> None:
             held_to_tiles(pack, model, **given)
 
 
+def test_tiles_in_one_batch_follow_a_part_each(pack: ModuleType) -> None:
+    import mixture
+
+    whole = picture()
+    tiles = [whole[..., top : top + TILE, left : left + TILE] for top, left in CORNERS[1:3]]
+    held = held_to_tiles(pack, mixture_of_tiles(), picture={"samples": whole})
+    made = mixture.sampled(held, latent=torch.cat(tiles), denoise=0.9)
+    assert max(apart(pack, *pair) for pair in zip(made.split(1), tiles, strict=True)) < 0.1
+
+
 def test_a_weight_of_0_leaves_tiles_alone(pack: ModuleType) -> None:
     whole, model = picture(), mixture_of_tiles()
     off = held_to_tiles(pack, model, weight=0.0, end_weight=0.0)
