@@ -149,7 +149,7 @@ def upscale(
     Raises:
         InputError: a number cannot be used.
     """
-    tiles = Tiles(*small.shape[-2:], overlap)
+    tiles = Tiles(small.shape[-2], small.shape[-1], overlap)
     schedule = Schedule(model.config.noise_schedule, model.config.diffusion_steps, steps)
     first = first_step(len(schedule), denoise)
     name, eta, kind = defaults.by_number_of_steps(len(schedule), sampler=sampler, eta=eta)

@@ -101,7 +101,8 @@ class Latents:
     def encode(self, pictures: Tensor) -> Tensor:
         """By the autoencoder; it has no chance in it."""
         latents: Tensor = self._pipe.vae.encode(pictures).latents
-        return latents * self._pipe.vae.config.scaling_factor
+        scale: float = self._pipe.vae.config.scaling_factor
+        return latents * scale
 
     def decode(self, states: Tensor) -> Tensor:
         """The whole at once."""

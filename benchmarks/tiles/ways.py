@@ -110,8 +110,9 @@ class _Skipping(GuideRun):
         self._guide, self._eps = guide, eps
 
     def state(self, x_t: Tensor, step: Step) -> Tensor:
-        c = ((1 + math.cos(math.pi * step.fraction)) / 2) ** self._guide.power
-        return c * step.noised(self._guide.y_0, self._eps) + (1 - c) * x_t
+        c: float = ((1 + math.cos(math.pi * step.fraction)) / 2) ** self._guide.power
+        y_t = step.noised(self._guide.y_0, self._eps)
+        return c * y_t + (1 - c) * x_t
 
 
 def drawn(model: Model, small: Tensor, scale: int, way: Way, denoise: float) -> Tensor:
@@ -126,7 +127,7 @@ def drawn(model: Model, small: Tensor, scale: int, way: Way, denoise: float) -> 
     """
     large = enlarged(small, [side * scale for side in small.shape[-2:]]).clamp(-1, 1)
     start, before = model.encode(large), model.encode(small)
-    tiles = Tiles(*before.shape[-2:], way.overlap)
+    tiles = Tiles(before.shape[-2], before.shape[-1], way.overlap)
     n = FACTOR * scale
     if way.of_tiles is None:
         guide = None if way.guide is None else way.guide(start, n)
