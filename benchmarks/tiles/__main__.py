@@ -68,7 +68,7 @@ CASES = {
     "pixels, 64 to 128": Case(lambda _: Pixels(), emoji, 64, 2, 12),
     "pixels, 64 to 256": Case(lambda _: Pixels(), emoji, 64, 4, 2),
     "latents, 128 to 256": Case(lambda given: Latents(given.prompts), emoji, 128, 2, 12),
-    "photographs, 256 to 512": Case(_stand_in, photographs, 256, 2, 8),
+    "photographs, 256 to 512": Case(_stand_in, photographs, 256, 2, 4),
 }
 
 

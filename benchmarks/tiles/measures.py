@@ -12,6 +12,7 @@ in the small picture too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -61,8 +62,13 @@ def crops(x: Tensor, side: int) -> Tensor:
 
 def kid_of_crops(x: Tensor, truth: Tensor, side: int, network: FeatureExtractor) -> float:
     """Between windows of both; below 0 for the true pictures, which are the same ones."""
-    features = [pooled_features(network, crops(one, side)) for one in (x, truth)]
-    return distances(*features).kid
+    own = pooled_features(network, crops(x, side))
+    return distances(own, _of_truth(truth, side, network)).kid
+
+
+@lru_cache(1)
+def _of_truth(truth: Tensor, side: int, network: FeatureExtractor) -> Tensor:
+    return pooled_features(network, crops(truth, side))
 
 
 def kid_of_wholes(x: Tensor, network: FeatureExtractor, domain: Domain) -> float:

@@ -93,9 +93,9 @@ class Tiles:
             said = asked(torch.cat([x[..., rows, columns] for rows, columns in some]), some)
             if total is None:
                 total = said.new_zeros(*x.shape[:1], *said.shape[1:-2], *x.shape[-2:])
-            weight = hann(*said.shape[-2:]).to(said)
+            weight = hann(said.shape[-2], said.shape[-1], x.device)
             for (rows, columns), one in zip(some, said.chunk(len(some)), strict=True):
-                total[..., rows, columns] += weight * one
+                total[..., rows, columns] += weight.to(one) * one
                 weights[rows, columns] += weight
         assert total is not None
         return total / weights.to(total)
@@ -111,10 +111,11 @@ def _starts(length: int, size: int, overlap: float) -> list[int]:
     return [round(i * beyond / (count - 1)) for i in range(count)]
 
 
-def hann(height: int, width: int) -> Tensor:
-    """W, (height, width): 1 in the middle, nearly 0 at the edges."""
+def hann(height: int, width: int, device: torch.device | None = None) -> Tensor:
+    """W, (height, width) in fp32: 1 in the middle, nearly 0 at the edges."""
     rows, columns = (
-        torch.sin(math.pi * (torch.arange(side) + 0.5) / side).square() for side in (height, width)
+        torch.sin(math.pi * (torch.arange(side, device=device) + 0.5) / side).square()
+        for side in (height, width)
     )
     return rows[:, None] * columns
 
