@@ -20,6 +20,7 @@ from torch import Tensor
 from ilvr_latent import LowPass, Tiles
 from ilvr_latent.metrics.distribution import distances
 from ilvr_latent.metrics.domain import Domain, pooled_features
+from ilvr_latent.metrics.imagenet import ImageNetNetwork
 from ilvr_latent.metrics.protocols import FeatureExtractor
 
 NEAR = (2, 3, 4, 5, 6)
@@ -60,14 +61,14 @@ def crops(x: Tensor, side: int) -> Tensor:
     return torch.cat([x[..., rows, columns] for rows, columns in Tiles(side, side).places(x.shape)])
 
 
-def kid_of_crops(x: Tensor, truth: Tensor, side: int, network: FeatureExtractor) -> float:
+def kid_of_crops(x: Tensor, truth: Tensor, side: int, network: ImageNetNetwork) -> float:
     """Between windows of both; below 0 for the true pictures, which are the same ones."""
     own = pooled_features(network, crops(x, side))
     return distances(own, _of_truth(truth, side, network)).kid
 
 
 @lru_cache(1)
-def _of_truth(truth: Tensor, side: int, network: FeatureExtractor) -> Tensor:
+def _of_truth(truth: Tensor, side: int, network: ImageNetNetwork) -> Tensor:
     return pooled_features(network, crops(truth, side))
 
 
