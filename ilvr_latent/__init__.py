@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         SeededNoise,
         Start,
         Step,
+        TiledDenoiser,
+        Tiles,
         sample_with,
     )
     from .embedded import load_embedded
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     )
     from .recipes import RECIPES, Recipe, apply_recipe, vary_factor, vary_range
     from .sampling import sample
+    from .upscaling import upscale
 
 __version__ = "0.1.0"
 
@@ -77,6 +80,8 @@ __all__ = [
     "SeededNoise",
     "Start",
     "Step",
+    "TiledDenoiser",
+    "Tiles",
     "WeightSchedule",
     "Window",
     "apply_recipe",
@@ -89,12 +94,13 @@ __all__ = [
     "sample",
     "sample_with",
     "save_adm",
+    "upscale",
     "vary_factor",
     "vary_range",
 ]
 
 # Where a name comes from is looked for in this order.
-_PACKAGES = ("guides", "diffusion", "sampling", "adm", "embedded", "recipes")
+_PACKAGES = ("guides", "diffusion", "sampling", "adm", "embedded", "recipes", "upscaling")
 
 
 def __getattr__(name: str) -> Any:

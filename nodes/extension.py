@@ -13,7 +13,9 @@ from .guides.picture_space import ILVRApplyInPictures
 from .guides.resample import ILVRResample
 from .guides.sddm import ILVRBlockStatistics
 from .guides.style import ILVRStyle
+from .guides.tiles import ILVRApplyTiles
 from .guides.universal import ILVRUniversalGuidance
+from .guides.upscale import ILVRUpscale
 from .models.adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
 from .models.adm_sampling import ILVRADMSampler, ILVRADMSchedule
 from .models.classifier import ILVRLoadClassifier
@@ -62,4 +64,6 @@ class ILVRExtension(ComfyExtension):
             ILVRMatchPicture,
             ILVRApplyInPictures,
             ILVRStyle,
+            ILVRUpscale,
+            ILVRApplyTiles,
         ]

@@ -36,6 +36,8 @@ class HostRun(Run):
         part: of a latent of several parts, the one that a guide is shown.
         sampler: the host's ``Sampler``.
         post_cfg: what looks at each prediction before the sampler does; the sampler may add to it.
+        start: the latent that the run begins with besides noise, in the scale of the model, of the
+            shape of the run; ``None``: there is none.
     """
 
     model: Any = None
@@ -43,6 +45,7 @@ class HostRun(Run):
     part: FirstPart | None = None
     sampler: Any = None
     post_cfg: Sequence[PostCFG] = ()
+    start: Tensor | None = None
 
     def picture(self, image: Tensor) -> Tensor:
         """A latent as a VAE gives it: at the size of the states, in the scale of the model."""
@@ -98,6 +101,7 @@ def host_run(
         part=part,
         sampler=sampler,
         post_cfg=extra_args.get("model_options", {}).get(POST_CFG, ()),
+        start=latent_image,
     )
 
 

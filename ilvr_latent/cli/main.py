@@ -31,6 +31,7 @@ COMMANDS = {
     "counts of y.",
     "adm-sample": "Run the paper authors' ilvr_sample.py command line and get the same numbers.",
     "inspect": "Say what a guided-diffusion checkpoint is, as far as the file tells.",
+    "upscale": "Draw pictures again, larger: each window follows its part of the small one.",
     "match": "Give a finished picture the colours of a reference; its detail stays.",
     "lowpass": "Write the low frequencies of a picture: what ILVR would hold a sample to.",
 }

@@ -22,6 +22,7 @@ from .probability_flow import encode_ode, sample_ode
 from .resampling import Resampling
 from .samplers import DDIM, DDPM, SAMPLERS, Sampler
 from .schedule import Schedule, Step
+from .tiles import TiledDenoiser, Tiles
 
 __all__ = [
     "DDIM",
@@ -52,6 +53,8 @@ __all__ = [
     "SeededNoise",
     "Start",
     "Step",
+    "TiledDenoiser",
+    "Tiles",
     "UniPC",
     "annealed_langevin",
     "cold_sample",

@@ -126,8 +126,12 @@ class WeightSchedule:
 Weight = float | WeightSchedule
 
 
-def parse_weight(text: str) -> Weight:
+def parse_weight(text: str, easing: Easing = "linear") -> Weight:
     """A weight as a user writes it: a number, or the points of a schedule.
+
+    Args:
+        text: as it was typed.
+        easing: between points.
 
     Raises:
         InputError: the text is neither.
@@ -135,7 +139,7 @@ def parse_weight(text: str) -> Weight:
     try:
         weight = float(text)
     except ValueError:
-        return WeightSchedule.parse(text)
+        return WeightSchedule.parse(text, easing)
     check_weight(weight)
     return weight
 

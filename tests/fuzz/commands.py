@@ -149,6 +149,7 @@ def _whole(command: str) -> dict[str, list[str] | None]:
             "timestep_respacing": ["2"],
         },
         "inspect": {"checkpoint": ["tiny.safetensors"]},
+        "upscale": {**tiny, "image": ["a.png"], "output": ["out"]},
         "match": {"image": ["a.png"], "reference": ["a.png"], "output": ["matched.png"]},
         "translate": {
             **tiny, "source": ["pictures"], "factor": ["2"], "output": ["out/translated"],

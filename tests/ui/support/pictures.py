@@ -49,6 +49,7 @@ NODES = {
     "ILVRLowPassPreview": ("first-steps", ("ILVRReferenceEncode", "ILVRLowPassPreview")),
     "ILVREmptyPixels": ("two-references", ("ILVRADMConditioning", "ILVREmptyPixels", "KSampler")),
     "ILVRADMSampler": ("adm-paper-settings", ("ILVRADMSchedule", "SamplerCustom")),
+    "ILVRUpscale": ("upscale", ("ILVRUpscale", "KSampler", "SaveImage")),
     "ILVRResample": ("inpainting", ("ILVRADMSampler", "ILVRResample", "ILVRADMSchedule")),
 }
 # Help page: the workflow, and what stands under its references and results.
@@ -155,8 +156,12 @@ def _on_background(
 
 
 def _thumbnail(references: list[Image.Image], results: list[Image.Image]) -> Image.Image:
-    """The references on the left, four results on the right."""
+    """The references on the left, four results on the right; without references, two results."""
     sheet = Image.new("RGB", (800, 400), "white")
+    if not references:
+        for place, result in enumerate(results[:2]):
+            sheet.paste(result.resize((400, 400), Image.Resampling.LANCZOS), (400 * place, 0))
+        return sheet
     side = 400 // len(references)
     for place, reference in enumerate(references):
         sheet.paste(reference.resize((side, side)), (place * side, (400 - side) // 2))

@@ -1,0 +1,1 @@
+"""Pictures drawn larger than the network knows, by tiles: seams, quality and faithfulness."""
