@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     )
     from .recipes import RECIPES, Recipe, apply_recipe, vary_factor, vary_range
     from .sampling import sample
+    from .similarity import Dial, dial
 
 __version__ = "0.1.0"
 
@@ -56,6 +57,7 @@ __all__ = [
     "SAMPLERS",
     "SDDM",
     "ADMConfig",
+    "Dial",
     "Guide",
     "GuideRun",
     "Guides",
@@ -77,6 +79,7 @@ __all__ = [
     "WeightSchedule",
     "Window",
     "apply_recipe",
+    "dial",
     "inspect_checkpoint",
     "load_adm",
     "load_embedded",
@@ -90,7 +93,7 @@ __all__ = [
 ]
 
 # Where a name comes from is looked for in this order.
-_PACKAGES = ("guides", "diffusion", "sampling", "adm", "embedded", "recipes")
+_PACKAGES = ("guides", "diffusion", "sampling", "adm", "embedded", "recipes", "similarity")
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ from .diffusion.schedule import Schedule
 from .errors import InputError
 from .guides.ilvr import ILVR
 from .guides.reference import Reference, Space
+from .similarity import dial
 
 
 class SamplerSettings(TypedDict, total=False):
@@ -34,8 +35,9 @@ class SamplerSettings(TypedDict, total=False):
 
 def sample(
     model: Denoiser,
-    references: Reference | Sequence[Reference] | None,
+    references: Reference | Sequence[Reference] | Tensor | None,
     *,
+    similarity: float | None = None,
     shape: Sequence[int] | None = None,
     steps: str | int = defaults.STEPS,
     space: Space | None = None,
@@ -51,7 +53,9 @@ def sample(
 
     Args:
         model: the network, usually from :func:`ilvr_latent.load_adm`.
-        references: what to match; ``None`` or empty samples without a reference.
+        references: what to match; ``None`` or empty samples without a reference. With a
+            ``similarity``, the picture itself, (B, C, H, W) in [-1, 1].
+        similarity: 0 (not guided) to 100 (the picture), see :func:`ilvr_latent.similarity.dial`.
         shape: (B, C, H, W); by default that of the first reference, else one image of the
             network's size.
         steps: ``"100"``, ``"ddim50"``, ``"10,10,5"``, or a number.
@@ -73,7 +77,7 @@ def sample(
     Raises:
         InputError: a setting is outside its range or does not fit the network.
     """
-    chosen = [references] if isinstance(references, Reference) else list(references or [])
+    chosen = _chosen(references, similarity)
     config = model.config
     if shape is None:
         size = (1, config.image_channels, config.image_size, config.image_size)
@@ -103,3 +107,17 @@ def sample(
         noise=noise if noise is not None else SeededNoise(seed, model.device),
         **settings,
     )
+
+
+def _chosen(
+    given: Reference | Sequence[Reference] | Tensor | None, similarity: float | None
+) -> list[Reference]:
+    if isinstance(given, Tensor) != (similarity is not None):
+        raise InputError(
+            "A picture is followed by its similarity, and a Reference by its own settings; give "
+            "a tensor and similarity= together, or a Reference alone."
+        )
+    if isinstance(given, Tensor):
+        assert similarity is not None
+        return [dial(similarity).reference(given)]
+    return [given] if isinstance(given, Reference) else list(given or [])

@@ -12,6 +12,7 @@ from .guides.ilvr import ILVRApply
 from .guides.picture_space import ILVRApplyInPictures
 from .guides.resample import ILVRResample
 from .guides.sddm import ILVRBlockStatistics
+from .guides.similarity import ILVRSimilarity
 from .guides.universal import ILVRUniversalGuidance
 from .models.adm import ILVRADMConditioning, ILVREmptyPixels, ILVRLoadADM
 from .models.adm_sampling import ILVRADMSampler, ILVRADMSchedule
@@ -60,4 +61,5 @@ class ILVRExtension(ComfyExtension):
             ILVRClipGuidance,
             ILVRMatchPicture,
             ILVRApplyInPictures,
+            ILVRSimilarity,
         ]
