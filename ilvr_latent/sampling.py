@@ -84,6 +84,11 @@ def sample(
         shape = tuple(chosen[0].image.shape) if chosen else size
     if compat not in (None, "ilvr_adm"):
         raise InputError(f"compat is {compat!r}; use None or 'ilvr_adm'.")
+    if similarity is not None and compat is not None:
+        raise InputError(
+            "The authors' conventions have a range of their own, and a similarity chooses it; "
+            "leave compat= or similarity= out."
+        )
     if range_t is not None and compat is None:
         raise InputError(
             "range_t belongs to compat='ilvr_adm'; give the reference a Window instead."

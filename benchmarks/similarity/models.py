@@ -69,17 +69,12 @@ class Pixels:
 
 
 class Latents:
-    """The embedded latent model, each picture with a prompt that is not its reference's.
-
-    Args:
-        steps: of the pipeline's own scheduler.
-    """
+    """The embedded latent model, each picture with a prompt that is not its reference's."""
 
     cell, side = 8, 128
 
-    def __init__(self, steps: int = STEPS) -> None:
+    def __init__(self) -> None:
         quiet_diffusers()
-        self._steps = steps
         self._pipe = load_embedded_pipeline()
         self._pipe.set_progress_bar_config(disable=True)
 
@@ -97,7 +92,7 @@ class Latents:
         given: dict[str, Any] = {
             "prompt": [PROMPTS[seed % len(PROMPTS)] for seed in seeds],
             "guidance_scale": 4.0,
-            "num_inference_steps": self._steps,
+            "num_inference_steps": STEPS,
             "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
             "output_type": "pt",
         }
@@ -153,7 +148,6 @@ OTHERS: dict[str, Callable[[], Model]] = {
     "8, exact": lambda: Flux(8),
     "1, DDIM, 10 steps": lambda: Pixels(10),
     "1, DDPM, 50 steps": lambda: Pixels(50, "ddpm"),
-    "8, 50 steps": lambda: Latents(50),
 }
 """What the tables of the same cells are tried on."""
 MODELS = CALIBRATED | OTHERS

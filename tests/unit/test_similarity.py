@@ -104,6 +104,8 @@ def test_a_picture_and_its_similarity_belong_together(model: MixtureDenoiser, y_
         sample(model, y_0)
     with pytest.raises(InputError, match="similarity="):
         sample(model, Reference(y_0, 4), similarity=50)
+    with pytest.raises(InputError, match="leave compat= or similarity= out"):
+        sample(model, y_0, similarity=50, compat="ilvr_adm")
 
 
 def pixels(path: Path) -> Any:
