@@ -124,5 +124,5 @@ def _chosen(
         )
     if isinstance(given, Tensor):
         assert similarity is not None
-        return [dial(similarity).reference(given)]
+        return [dial(similarity, side=min(given.shape[-2:])).reference(given)]
     return [given] if isinstance(given, Reference) else list(given or [])

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from ilvr_latent.similarity import LAST, TABLE
+from ilvr_latent.similarity import LAST, TABLE, at_position, dial, measured
 
 from .figures import draw_curves, draw_pictures
 from .measure import Bench, Point, inverted
@@ -31,14 +31,32 @@ Checked = list[tuple[int, list[float]]]
 
 def calibrated(bench: Bench, name: str) -> list[Point]:
     """(similarity, position) of a model, by its calibration references."""
-    measured = [(p, _mean(bench.similarity(name, "calibrate", p)[:2])) for p in POSITIONS]
-    return inverted([*measured, (LAST, 100.0)], STORED)
+    points = [
+        (p, _mean(bench.similarity(name, "calibrate", at_position(p))[:2])) for p in POSITIONS
+    ]
+    return inverted([*points, (LAST, 100.0)], STORED)
 
 
-def checked(bench: Bench, name: str, table: Sequence[Point]) -> Checked:
+def checked(bench: Bench, name: str) -> Checked:
     """Each similarity that is asked for, and what the other references have, by each network."""
-    positions = dict(table)
-    return [(s, bench.similarity(name, "check", positions[s])) for s in CHECKED]
+    model = bench.model(name)
+    side = model.side // model.cell
+    found = []
+    for similarity in CHECKED:
+        chosen = dial(similarity, model.cell, side)
+        found.append((similarity, bench.similarity(name, "check", chosen)))
+    return found
+
+
+def write(bench: Bench, tables: dict[str, list[Point]]) -> None:
+    """Put the tables where the dial reads them."""
+    models = {name: bench.model(name) for name in tables}
+    stored = {
+        name: {"side": models[name].side // models[name].cell, "positions": table}
+        for name, table in tables.items()
+    }
+    TABLE.write_text(json.dumps(stored) + "\n", encoding="utf-8")
+    measured.cache_clear()
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -54,12 +72,9 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     bench, names = Bench(options.output / "measured.json"), options.models or list(MODELS)
-    needed = dict.fromkeys(name.split(",")[0] for name in names)
-    tables = {name: calibrated(bench, name) for name in needed}
     if options.models is None:
-        stored = json.dumps({"positions": tables})
-        TABLE.write_text(stored + "\n", encoding="utf-8")
-    found = {name: checked(bench, name, tables[name.split(",")[0]]) for name in names}
+        write(bench, {name: calibrated(bench, name) for name in CALIBRATED})
+    found = {name: checked(bench, name) for name in names}
     for name, rows in found.items():
         print(f"| {name} | {' | '.join(map(_cell, rows))} |")
     if options.models is None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ilvr_latent.metrics.imagenet import load_imagenet_network
 from ilvr_latent.metrics.network import load_feature_network
 from ilvr_latent.metrics.protocols import PerceptualDistance
-from ilvr_latent.similarity import Dial, at_position
+from ilvr_latent.similarity import Dial
 
 from .models import MODELS, Model
 from .pictures import references
@@ -59,20 +59,20 @@ class Bench:
             self._models[name] = MODELS[name]()
         return self._models[name]
 
-    def similarity(self, name: str, which: str, position: float) -> list[float]:
+    def similarity(self, name: str, which: str, dial: Dial) -> list[float]:
         """S by each network, over all references of a set.
 
         Args:
             name: of the model.
             which: set of references, ``calibrate`` or ``check``.
-            position: on the path.
+            dial: the settings.
 
         Returns:
             To the references as the model's autoencoder shows them; of latent models then also to
             the references themselves.
         """
         d_0 = self._distances(name, which, "free", None)
-        d = self._distances(name, which, f"{position:g}", at_position(position))
+        d = self._distances(name, which, settings(dial), dial)
         return [100 * (1 - a / b) for a, b in zip(d, d_0, strict=True)]
 
     def _distances(self, name: str, which: str, place: str, dial: Dial | None) -> list[float]:
@@ -99,6 +99,11 @@ class Bench:
             partial.replace(self.path)
             print(what, *(f"{d:.4f}" for d in self._known[what]), flush=True)
         return self._known[what]
+
+
+def settings(dial: Dial) -> str:
+    """A dial, as measurements are filed."""
+    return f"N {dial.share:.4g} end {dial.end:.4g} weight {dial.weight:.4g}"
 
 
 def rising(points: Sequence[Point]) -> list[Point]:

@@ -50,7 +50,8 @@ def take_similarity(options: argparse.Namespace, maker: PictureMaker) -> float:
     Returns:
         N, in the model's cells.
     """
-    chosen = dial(options.similarity, maker.cell)
+    side = min(maker.size) // maker.cell
+    chosen = dial(options.similarity, maker.cell, side)
     options.start, options.end = 0.0, chosen.end
     options.weight = f"{chosen.weight:.6g}"
-    return chosen.factor(min(maker.size) // maker.cell)
+    return chosen.factor(side)

@@ -100,7 +100,8 @@ class ILVRSimilarity(Node):
             InputError: the reference or the number cannot be used.
         """
         samples = checked_samples(model, reference, "reference")
-        chosen = dial(similarity, pixels_to_a_cell(model.get_model_object("latent_format")))
+        cell = pixels_to_a_cell(model.get_model_object("latent_format"))
+        chosen = dial(similarity, cell, min(samples.shape[-2:]))
         noise = defaults.NOISE_OF_OTHER_SAMPLERS
         guide = ILVR(chosen.reference(samples, gate="level", noise=noise))
         return io.NodeOutput(guided(model, guide, getattr(cls.hidden, "unique_id", None)))

@@ -41,7 +41,7 @@ def test_it_is_ilvr_apply_with_what_the_dial_chooses(
 ) -> None:
     model, reference = mix.mixture("eps"), mix.draw(4)
     model.model.latent_format.spacial_downscale_ratio = cell
-    chosen = pack.ilvr_latent.dial(similarity, cell)
+    chosen = pack.ilvr_latent.dial(similarity, cell, 16)
     apply = pack.nodes.guides.ilvr.ILVRApply
     by_hand = apply.execute(
         model, {"samples": reference}, chosen.share, 0.0, chosen.end, chosen.weight,

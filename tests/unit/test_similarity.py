@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ilvr_latent import InputError, Reference, dial, sample
-from ilvr_latent.similarity import LAST, Dial, at_position, nearest_cell, positions
+from ilvr_latent.similarity import LAST, Dial, at_position, measured, nearest_cell
 
 if TYPE_CHECKING:
     from tests.conftest import MixtureDenoiser
@@ -25,13 +25,41 @@ CELLS = (1, 8, 16, 32)
 
 
 def test_the_table_has_every_measured_cell_and_rises_from_free_to_held() -> None:
-    assert tuple(positions()) == CELLS
-    for known in positions().values():
-        similarities, places = zip(*known, strict=True)
+    assert tuple(measured()) == CELLS
+    for one in measured().values():
+        similarities, places = zip(*one.positions, strict=True)
         assert (similarities[0], places[0]) == (0, 0)
         assert (similarities[-1], places[-1]) == (100, LAST)
         assert all(a < b for a, b in itertools.pairwise(similarities))
         assert all(a < b for a, b in itertools.pairwise(places))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("side", [1, 6, 8, 12, 16, 24, 32, 48, 64, 128, 1000])
+def test_at_every_side_it_rises_from_free_to_held(cell: int, side: int) -> None:
+    dials = [dial(s, cell, side) for s in range(101)]
+    for before, after in itertools.pairwise(dials):
+        assert after.share <= before.share
+        assert after.end >= before.end
+        assert after.weight >= before.weight
+        assert after != before
+    assert dials[0].weight == 0
+    assert (dials[-1].factor(side), dials[-1].end, dials[-1].weight) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_at_the_measured_side_it_is_what_was_measured(cell: int) -> None:
+    one = measured()[cell]
+    for similarity, position in one.positions:
+        assert dial(similarity, cell, one.side) == dial(similarity, cell) == at_position(position)
+
+
+@pytest.mark.parametrize("cell", (8, 16))
+def test_with_more_cells_n_stays_a_smaller_share_near_the_reference(cell: int) -> None:
+    """Of few cells, a single one holds nearly all; of many, it is a small detail."""
+    shares = [dial(80, cell, side).share for side in (16, 32, 64)]
+    assert shares[0] > shares[1] > shares[2]
+    assert dial(80, cell, 64) == dial(80, cell, 640)
 
 
 def test_along_the_path_the_reference_is_held_ever_more() -> None:
@@ -66,9 +94,10 @@ def test_what_is_no_similarity_is_refused(similarity: float) -> None:
         dial(similarity)
 
 
-def test_a_cell_without_a_pixel_is_refused() -> None:
+@pytest.mark.parametrize(("cell", "side"), [(0, 64), (8, 0)])
+def test_a_cell_or_a_side_without_a_pixel_is_refused(cell: int, side: int) -> None:
     with pytest.raises(InputError, match="at least 1"):
-        dial(50, 0)
+        dial(50, cell, side)
 
 
 def test_zero_is_the_plain_run_bit_for_bit_and_a_hundred_the_reference(
@@ -80,7 +109,7 @@ def test_zero_is_the_plain_run_bit_for_bit_and_a_hundred_the_reference(
 
 
 def test_a_similarity_is_its_n_range_and_weight(run: Callable[..., Tensor], y_0: Tensor) -> None:
-    chosen = dial(60)
+    chosen = dial(60, side=16)
     by_hand = Reference(
         y_0,
         chosen.factor(16),
@@ -133,10 +162,11 @@ def similar(
 def test_the_command_makes_what_its_settings_make(
     similar: Command, output: Path, tmp_path: Path
 ) -> None:
-    chosen: Dial = dial(60)
     assert similar("--similarity", 60, "--output", tmp_path / "dial").err == ""
     (made,) = (tmp_path / "dial").glob("b_*.png")
-    factor = chosen.factor(pixels(made).shape[0])
+    side = pixels(made).shape[0]
+    chosen: Dial = dial(60, side=side)
+    factor = chosen.factor(side)
     by_hand = ("--factor", factor, "--end", chosen.end, "--weight", chosen.weight)
     assert similar(*by_hand).err == ""
     assert np.array_equal(pixels(made), pixels(output / made.name))

@@ -17,7 +17,7 @@ pytest.importorskip("skimage")
 from benchmarks.similarity import measure
 from benchmarks.similarity.exact import Exact, Repacked, packed, unpacked
 from benchmarks.similarity.measure import Bench, inverted, rising
-from ilvr_latent.similarity import Dial
+from ilvr_latent.similarity import Dial, at_position
 
 SIDE = 8
 
@@ -111,8 +111,9 @@ def test_what_was_measured_is_not_measured_again(
     monkeypatch.setattr(measure, "distances", absolute)
     monkeypatch.setattr(measure, "references", lambda which, side: torch.zeros(3, 3, side, side))
     bench = Bench(tmp_path / "measured.json")
-    assert bench.similarity("flat", "check", 0.5) == pytest.approx([12.5] * 4)
-    assert bench.similarity("flat", "check", 7.0) == pytest.approx([100.0] * 4)
+    assert bench.similarity("flat", "check", at_position(0.5)) == pytest.approx([12.5] * 4)
+    assert bench.similarity("flat", "check", at_position(7.0)) == pytest.approx([100.0] * 4)
     calls = model.calls
-    assert Bench(tmp_path / "measured.json").similarity("flat", "check", 7.0) == [100.0] * 4
+    again = Bench(tmp_path / "measured.json")
+    assert again.similarity("flat", "check", at_position(7.0)) == [100.0] * 4
     assert model.calls == calls == 3
