@@ -107,21 +107,22 @@ def settings(dial: Dial) -> str:
 
 
 def rising(points: Sequence[Point]) -> list[Point]:
-    """The nearest curve that rises (isotonic regression, by pooling adjacent violators).
+    """The nearest curve that never falls (isotonic regression, by pooling adjacent violators).
 
     Args:
         points: (position, similarity), the positions ascending.
 
     Returns:
-        The same with neighbours that fall put together at their mean, strictly rising in both.
+        The same positions; neighbours that fall have their mean.
     """
-    blocks: list[tuple[float, float, int]] = []
-    for position, similarity in points:
-        blocks.append((position, similarity, 1))
-        while len(blocks) > 1 and blocks[-2][1] >= blocks[-1][1]:
-            (p, s, n), (q, r, m) = blocks[-2:]
-            blocks[-2:] = [((n * p + m * q) / (n + m), (n * s + m * r) / (n + m), n + m)]
-    return [(p, s) for p, s, _ in blocks]
+    blocks: list[tuple[float, int]] = []
+    for _, similarity in points:
+        blocks.append((similarity, 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (s, n), (r, m) = blocks[-2:]
+            blocks[-2:] = [((n * s + m * r) / (n + m), n + m)]
+    fitted = [s for s, n in blocks for _ in range(n)]
+    return [(position, s) for (position, _), s in zip(points, fitted, strict=True)]
 
 
 def inverted(points: Sequence[Point], similarities: Sequence[float]) -> list[Point]:
@@ -129,11 +130,11 @@ def inverted(points: Sequence[Point], similarities: Sequence[float]) -> list[Poi
 
     Args:
         points: (position, similarity) between its ends.
-        similarities: whose positions are asked for, 0 to 100.
+        similarities: whose positions are asked for, 0 to 100; of a level stretch the first.
     """
-    inside = [(p, s) for p, s in rising(points) if 0 < s < 100]
     last = points[-1][0]
-    known = [(0.0, 0.0), *((p, s) for p, s in inside if p < last), (last, 100.0)]
+    inside = [(p, s) for p, s in rising(points) if 0 < s < 100 and p < last]
+    known = [(0.0, 0.0), *inside, (last, 100.0)]
     found = []
     for wanted in similarities:
         after = max(1, next(i for i, (_, s) in enumerate(known) if s >= wanted))

@@ -32,11 +32,14 @@ def latents(count: int, seed: int) -> Tensor:
 def test_a_rising_curve_stays_and_falling_neighbours_meet_at_their_mean() -> None:
     points = [(0.0, 0.0), (1.0, 10.0), (2.0, 40.0)]
     assert rising(points) == points
-    assert rising([(0.0, 0.0), (1.0, 30.0), (2.0, 20.0), (3.0, 50.0)]) == [
-        (0.0, 0.0),
-        (1.5, 25.0),
-        (3.0, 50.0),
-    ]
+    fallen = [(0.0, 0.0), (1.0, 30.0), (2.0, 20.0), (3.0, 50.0)]
+    assert rising(fallen) == [(0.0, 0.0), (1.0, 25.0), (2.0, 25.0), (3.0, 50.0)]
+
+
+def test_a_level_stretch_does_not_move_what_lies_before_and_behind_it() -> None:
+    points = [(2.0, 60.0), (3.0, 80.0), (4.0, 80.0), (5.0, 90.0), (7.0, 100.0)]
+    found = inverted(points, (70, 80, 85))
+    assert found == [(70, 2.5), (80, 3.0), (85, 4.5)]
 
 
 def test_the_inverse_leads_from_free_to_held_and_through_what_was_measured() -> None:
