@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     )
     from .recipes import RECIPES, Recipe, apply_recipe, vary_factor, vary_range
     from .sampling import sample
+    from .similarity import Dial, dial
     from .upscaling import upscale
 
 __version__ = "0.1.0"
@@ -62,6 +63,7 @@ __all__ = [
     "SDDM",
     "ADMConfig",
     "BandStatistics",
+    "Dial",
     "Guide",
     "GuideRun",
     "Guides",
@@ -85,6 +87,7 @@ __all__ = [
     "WeightSchedule",
     "Window",
     "apply_recipe",
+    "dial",
     "inspect_checkpoint",
     "load_adm",
     "load_embedded",
@@ -100,7 +103,10 @@ __all__ = [
 ]
 
 # Where a name comes from is looked for in this order.
-_PACKAGES = ("guides", "diffusion", "sampling", "adm", "embedded", "recipes", "upscaling")
+_PACKAGES = (
+    *("guides", "diffusion", "sampling", "adm", "embedded", "recipes"),
+    *("similarity", "upscaling"),
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ from .diffusion.schedule import Schedule
 from .errors import InputError
 from .guides.ilvr import ILVR
 from .guides.reference import Reference, Space
+from .similarity import dial
 
 
 class SamplerSettings(TypedDict, total=False):
@@ -34,8 +35,9 @@ class SamplerSettings(TypedDict, total=False):
 
 def sample(
     model: Denoiser,
-    references: Reference | Sequence[Reference] | None,
+    references: Reference | Sequence[Reference] | Tensor | None,
     *,
+    similarity: float | None = None,
     shape: Sequence[int] | None = None,
     steps: str | int = defaults.STEPS,
     space: Space | None = None,
@@ -51,7 +53,9 @@ def sample(
 
     Args:
         model: the network, usually from :func:`ilvr_latent.load_adm`.
-        references: what to match; ``None`` or empty samples without a reference.
+        references: what to match; ``None`` or empty samples without a reference. With a
+            ``similarity``, the picture itself, (B, C, H, W) in [-1, 1].
+        similarity: 0 (not guided) to 100 (the picture), see :func:`ilvr_latent.similarity.dial`.
         shape: (B, C, H, W); by default that of the first reference, else one image of the
             network's size.
         steps: ``"100"``, ``"ddim50"``, ``"10,10,5"``, or a number.
@@ -74,13 +78,18 @@ def sample(
     Raises:
         InputError: a setting is outside its range or does not fit the network.
     """
-    chosen = [references] if isinstance(references, Reference) else list(references or [])
+    chosen = _chosen(references, similarity)
     config = model.config
     if shape is None:
         size = (1, config.image_channels, config.image_size, config.image_size)
         shape = tuple(chosen[0].image.shape) if chosen else size
     if compat not in (None, "ilvr_adm"):
         raise InputError(f"compat is {compat!r}; use None or 'ilvr_adm'.")
+    if similarity is not None and compat is not None:
+        raise InputError(
+            "The authors' conventions have a range of their own, and a similarity chooses it; "
+            "leave compat= or similarity= out."
+        )
     if range_t is not None and compat is None:
         raise InputError(
             "range_t belongs to compat='ilvr_adm'; give the reference a Window instead."
@@ -104,3 +113,17 @@ def sample(
         noise=noise if noise is not None else SeededNoise(seed, model.device),
         **settings,
     )
+
+
+def _chosen(
+    given: Reference | Sequence[Reference] | Tensor | None, similarity: float | None
+) -> list[Reference]:
+    if isinstance(given, Tensor) != (similarity is not None):
+        raise InputError(
+            "A picture is followed by its similarity, and a Reference by its own settings; give "
+            "a tensor and similarity= together, or a Reference alone."
+        )
+    if isinstance(given, Tensor):
+        assert similarity is not None
+        return [dial(similarity, side=min(given.shape[-2:])).reference(given)]
+    return [given] if isinstance(given, Reference) else list(given or [])

@@ -12,6 +12,7 @@ from .guides.ilvr import ILVRApply
 from .guides.picture_space import ILVRApplyInPictures
 from .guides.resample import ILVRResample
 from .guides.sddm import ILVRBlockStatistics
+from .guides.similarity import ILVRSimilarity
 from .guides.style import ILVRStyle
 from .guides.tiles import ILVRApplyTiles
 from .guides.universal import ILVRUniversalGuidance
@@ -63,6 +64,7 @@ class ILVRExtension(ComfyExtension):
             ILVRClipGuidance,
             ILVRMatchPicture,
             ILVRApplyInPictures,
+            ILVRSimilarity,
             ILVRStyle,
             ILVRUpscale,
             ILVRApplyTiles,

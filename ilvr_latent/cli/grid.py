@@ -6,12 +6,13 @@ import argparse
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 from torch import Tensor
 
+from ..defaults import NODE_FACTOR
 from ..pictures.axis import Axis, check_apart, parse_axis
 from ..pictures.files import output_folder
 from ..pictures.images import find_one_image, fit_to, save_png, to_images, to_tensor
@@ -22,6 +23,7 @@ from .maker import load_maker
 from .making import PictureMaker, matched_part
 from .options import axes
 from .settings import Settings
+from .similarity import HELP, check_similarity, take_similarity
 
 EXAMPLE = (
     "ilvr grid --reference apple.png --rows factor=2,4,8 --columns end=1,0.5,0.25 --output grid.png"
@@ -39,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--columns", required=True, metavar="NAME=A,B", help=columns_help)
     add("--rows", default="", metavar="NAME=A,B", help="what varies from row to row")
-    add("--factor", type=float, default=4.0, metavar="N", help="larger leaves more to the model")
+    factor_help = f"larger leaves more to the model ({NODE_FACTOR:g})"
+    add("--factor", type=float, metavar="N", help=factor_help)
+    add("--similarity", type=float, metavar="S", help=HELP)
     add("--seed", type=int, default=0)
     add("--output", type=Path, required=True, metavar="PNG")
     add("--cells", type=Path, metavar="DIR", help="write every picture there, too")
@@ -78,6 +82,7 @@ def run(options: argparse.Namespace) -> None:
         output_folder(options.cells)
 
     maker = load_maker(cells[0].settings)
+    cells = [_with_similarity(cell, maker) for cell in cells]
     reference = to_tensor(fit_to(picture, maker.size, options.fit))
     for chosen in dict.fromkeys(cell.settings for cell in cells):
         maker.check(reference, chosen)
@@ -107,7 +112,17 @@ def _cell(options: argparse.Namespace, rows: Axis, columns: Axis, row: int, colu
     """As if the command had been given the values of this place as options."""
     changed = rows.changes(row) | columns.changes(column)
     own = argparse.Namespace(**vars(options) | changed)
+    check_similarity(own)
+    own.factor = NODE_FACTOR if own.factor is None else own.factor
     return Cell(row, column, own, Settings.of(own, own.factor))
+
+
+def _with_similarity(cell: Cell, maker: PictureMaker) -> Cell:
+    """With what a similarity stands for on this model, where there is one."""
+    if cell.options.similarity is None:
+        return cell
+    cell.options.factor = take_similarity(cell.options, maker)
+    return replace(cell, settings=Settings.of(cell.options, cell.options.factor))
 
 
 def _batches(cells: list[Cell], size: int) -> Iterator[list[Cell]]:
@@ -123,7 +138,7 @@ def _record(
     options: argparse.Namespace, first: Settings, path: Path, rows: Axis, columns: Axis
 ) -> dict[str, object]:
     """What is the same for all cells, and what varies: of that, the first cell has its own."""
-    own = {"reference": path.name, "factor": options.factor, "seed": options.seed}
+    own = {"reference": path.name, "factor": first.factor, "seed": options.seed}
     varied_names = {rows.name, columns.name}
     varied = {
         side: {"name": axis.name, "values": axis.values}
@@ -137,6 +152,8 @@ def _record(
 def _write(folder: Path, cell: Cell, picture: Image.Image, reference: Path) -> str:
     path = folder / f"row{cell.row + 1}_column{cell.column + 1}.png"
     own = {"reference": reference.name, "factor": cell.options.factor, "seed": cell.options.seed}
+    if cell.options.similarity is not None:
+        own["similarity"] = cell.options.similarity
     save_png(picture, path, cell.settings.written() | own)
     return str(path)
 
@@ -155,7 +172,7 @@ def _sheet(
     leading: dict[str, Sequence[Image.Image | None]] = {
         "reference": [shown, *[None] * (len(rows) - 1)]
     }
-    if columns.name not in ("factor", "kernel", "band"):
+    if columns.name not in ("factor", "kernel", "band", "similarity"):
         firsts = [cell.settings for cell in cells if cell.column == 0]
         leading["matched"] = _matched(firsts, reference, maker)
     side = min(max(*maker.size, SMALLEST_CELL), LARGEST_CELL)

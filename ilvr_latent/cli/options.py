@@ -242,7 +242,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def axes() -> dict[str, Reader]:
     """What may vary over a grid, and how a value of it is read: as the option of that name."""
-    readers: dict[str, Reader] = {"factor": float, "seed": int}
+    readers: dict[str, Reader] = {"factor": float, "similarity": float, "seed": int}
     for name, entry in table():
         if entry.axis:
             choices = entry.choices

