@@ -23,7 +23,10 @@ from .figures import draw_curves, draw_pictures
 from .measure import Bench, Point, inverted
 from .models import CALIBRATED, MODELS
 
-POSITIONS = (0.4, 1.0, 1.75, 2.5, 3.0, 3.25, 3.5, 3.75, 4.0, 4.5, 5.0, 5.5, 6.0)
+POSITIONS = (
+    *(0.4, 1.0, 1.4, 1.75, 2.1, 2.5, 2.75, 3.0, 3.25, 3.5, 3.75),
+    *(4.0, 4.5, 5.0, 5.5, 6.0),
+)
 STORED, CHECKED = range(0, 101, 5), (10, 30, 50, 70, 90)
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 Checked = list[tuple[int, list[float]]]
