@@ -39,7 +39,11 @@ GROUPS = (
 )
 """What the embedded classifier tells apart: Unicode's groups of emoji, without flags."""
 
-CLASSIFIER_FLAGS: dict[str, Any] = {"num_head_channels": 32, "noise_schedule": "cosine"}
+CLASSIFIER_FLAGS: dict[str, Any] = {
+    "num_head_channels": 32,
+    "patch": 2,
+    "noise_schedule": "cosine",
+}
 """What its file does not tell."""
 
 
@@ -57,7 +61,7 @@ def load_embedded_classifier(*, device: torch.device | str = "cpu") -> ADMClassi
     """The embedded classifier of noisy 64x64 pictures, for the embedded pixel model.
 
     Its labels are the positions in :data:`GROUPS`. For
-    :class:`~ilvr_latent.guides.classifier.ClassifierGuidance`; 1.3 million parameters, fp32.
+    :class:`~ilvr_latent.guides.classifier.ClassifierGuidance`; 0.9 million parameters, fp32.
 
     Args:
         device: where to put it.
