@@ -31,6 +31,9 @@ from .guides.weight import Weight, WeightSchedule
 from .guides.window import Window
 
 FACTOR, DENOISE, END, END_WEIGHT, OVERLAP = 1.0, 0.75, 1.0, 0.5, 0.5
+# A cell of a latent shows more than its mean: held more closely, detail is nearer to the true one
+# (docs/tiles.md).
+FACTOR_OF_LATENTS = 0.625
 LARGEST = 16.0
 
 

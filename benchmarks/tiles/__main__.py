@@ -28,7 +28,7 @@ from ilvr_latent.metrics.network import load_feature_network
 from ilvr_latent.pictures.files import output_folder, written_whole
 from ilvr_latent.pictures.images import save_png, to_images
 from ilvr_latent.pictures.sheet import Column, contact_sheet
-from ilvr_latent.upscaling import enlarged
+from ilvr_latent.upscaling import FACTOR, FACTOR_OF_LATENTS, enlarged
 
 from . import measures
 from .models import Latents, Model, Pixels, StandIn
@@ -58,6 +58,7 @@ class Case:
     scale: int
     count: int
     denoise: float = DENOISE
+    factor: float = FACTOR
 
 
 def _stand_in(pictures: Pictures) -> Model:
@@ -67,7 +68,9 @@ def _stand_in(pictures: Pictures) -> Model:
 CASES = {
     "pixels, 64 to 128": Case(lambda _: Pixels(), emoji, 64, 2, 12),
     "pixels, 64 to 256": Case(lambda _: Pixels(), emoji, 64, 4, 2),
-    "latents, 128 to 256": Case(lambda given: Latents(given.prompts), emoji, 128, 2, 12),
+    "latents, 128 to 256": Case(
+        lambda given: Latents(given.prompts), emoji, 128, 2, 12, factor=FACTOR_OF_LATENTS
+    ),
     "photographs, 256 to 512": Case(_stand_in, photographs, 256, 2, 4),
 }
 
@@ -121,7 +124,7 @@ def _made(
         # What an earlier run has drawn is measured again, and not drawn.
         kept = path.with_suffix(f".{place}.safetensors")
         if not kept.is_file():
-            made = drawn(model, pictures.small, case.scale, way, case.denoise)
+            made = drawn(model, pictures.small, case.scale, way, case.denoise, case.factor)
             with written_whole(kept) as partial:
                 save_file({"made": made.contiguous()}, partial)
         made = load_file(kept)["made"]

@@ -115,7 +115,9 @@ class _Skipping(GuideRun):
         return c * y_t + (1 - c) * x_t
 
 
-def drawn(model: Model, small: Tensor, scale: int, way: Way, denoise: float) -> Tensor:
+def drawn(
+    model: Model, small: Tensor, scale: int, way: Way, denoise: float, factor: float = FACTOR
+) -> Tensor:
     """Large pictures (B, 3, H, W), all with the same noise whatever the way.
 
     Args:
@@ -124,11 +126,12 @@ def drawn(model: Model, small: Tensor, scale: int, way: Way, denoise: float) -> 
         scale: how many times as wide and high.
         way: what is compared.
         denoise: the share of the steps that are taken.
+        factor: N, in cells of the small picture.
     """
     large = enlarged(small, [side * scale for side in small.shape[-2:]]).clamp(-1, 1)
     start, before = model.encode(large), model.encode(small)
     tiles = Tiles(before.shape[-2], before.shape[-1], way.overlap)
-    n = FACTOR * scale
+    n = factor * scale
     if way.of_tiles is None:
         guide = None if way.guide is None else way.guide(start, n)
         return model.decode(_sampled(model, start, tiles, guide, denoise))

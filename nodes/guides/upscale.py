@@ -16,7 +16,7 @@ from ...ilvr_latent.phrases import Phrase, sentences
 from ...ilvr_latent.upscaling import (
     END,
     END_WEIGHT,
-    FACTOR,
+    FACTOR_OF_LATENTS,
     OVERLAP,
     enlarged,
     falling,
@@ -155,10 +155,10 @@ def _inputs() -> list[Any]:
         ),
         io.Float.Input(
             "factor",
-            default=FACTOR,
+            default=FACTOR_OF_LATENTS,
             min=0.0625,
             max=1024.0,
-            step=0.25,
+            step=0.125,
             tooltip="How much is left to the model: detail smaller than this many latent cells of "
             "the small picture (8 pixels each in most models, 1 in pixel models). 1 = all that the "
             "small picture shows is kept. It grows with the scale by itself.",
