@@ -158,7 +158,7 @@ def _inputs() -> list[Any]:
             default=FACTOR_OF_LATENTS,
             min=0.0625,
             max=1024.0,
-            step=0.125,
+            step=0.005,  # the front end shows no more digits than a step has
             tooltip="How much is left to the model: detail smaller than this many latent cells of "
             "the small picture (8 pixels each in most models, 1 in pixel models). 1 = all that the "
             "small picture shows is kept. It grows with the scale by itself.",
