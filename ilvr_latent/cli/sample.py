@@ -96,7 +96,8 @@ def run(options: argparse.Namespace) -> None:
                 picture = _matched(picture, references[job.reference], maker, options)
                 made[job] = picture
                 seed = options.seed + job.k
-                name = file_name(names[job.reference], options.method, job.factor, seed)
+                stem, how = names[job.reference], (options.method, job.factor)
+                name = file_name(stem, *how, seed, options.similarity)
                 save_png(picture, options.output / name, _settings(options, paths, job))
                 files.append(str(options.output / name))
     sheets = _write_sheets(options, references, names, made, maker)
@@ -161,7 +162,7 @@ def _write_sheets(
     held = "low-pass" if options.band == "coarse" else f"{options.band} band"
     columns, with_factor = [Column("reference")], options.method in WITH_FACTOR
     for factor in options.factor:
-        group = label(options.method, factor)
+        group = label(options.method, factor, options.similarity)
         if with_factor:
             columns.append(Column(held, gap=20, group=group))
         columns += [

@@ -97,14 +97,18 @@ def chosen_factors(options: argparse.Namespace, maker: PictureMaker) -> list[flo
     return list(dict.fromkeys(factors))
 
 
-def label(method: str, factor: float) -> str:
-    """What tells pictures of one method, or of one N, from others."""
+def label(method: str, factor: float, similarity: float | None = None) -> str:
+    """What tells pictures of one method, or of one N or similarity, from others."""
+    if similarity is not None:
+        return f"similarity = {similarity:g}"
     return f"N = {factor:g}" if method in WITH_FACTOR else method
 
 
-def file_name(stem: str, method: str, factor: float, seed: int) -> str:
+def file_name(
+    stem: str, method: str, factor: float, seed: int, similarity: float | None = None
+) -> str:
     """What a picture is called."""
-    return f"{stem}_{label(method, factor).replace(' = ', '')}_seed{seed}.png"
+    return f"{stem}_{label(method, factor, similarity).replace(' = ', '')}_seed{seed}.png"
 
 
 def written_of_all(options: argparse.Namespace) -> dict[str, object]:
