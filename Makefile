@@ -44,6 +44,7 @@ gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
 	    --rows factor=1,2,4 --columns jump_n_sample=1,4 --output $(IMAGES)/inpainting.png
 	$(VENV)/bin/python docs/help_pictures.py web/docs/images
 	$(VENV)/bin/python docs/branding.py $(IMAGES)
+	$(VENV)/bin/python docs/sweep.py $(IMAGES)/sweep.webp
 	$(MAKE) recipes
 
 recipes: $(VENV)/.runtime  ## The figures of docs/gallery.md
