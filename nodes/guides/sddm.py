@@ -12,7 +12,7 @@ from ...ilvr_latent import SDDM
 from ...ilvr_latent.guides import feature_energy
 from ..models.classifier import ClassifierType
 from ..node import Node
-from ..schema import schema
+from ..schema import fraction, schema
 from .checks import check_mask, checked_samples
 from .networks import NoisyClassifier, guided_with
 from .widget_values import Expert, chosen_window
@@ -99,23 +99,17 @@ def _inputs() -> list[Any]:
                 "divide into them."
             ),
         ),
-        io.Float.Input(
+        fraction(
             "start_percent",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.001,
+            0.0,
             tooltip=(
                 "When to begin, in timesteps as in other nodes: 0 = from the first step, the pure "
                 "noise included (0.001 leaves that as it was drawn)."
             ),
         ),
-        io.Float.Input(
+        fraction(
             "end_percent",
-            default=0.5,
-            min=0.0,
-            max=1.0,
-            step=0.001,
+            0.5,
             tooltip=(
                 "When to stop. 0.5 is the paper's: the model finishes on its own. Later is closer "
                 "to the reference, and the blocks may begin to show."

@@ -14,7 +14,7 @@ from ...ilvr_latent.guides.transport import Moments
 from ..driver import guided
 from ..fitting import pixels_to_a_cell
 from ..node import Node
-from ..schema import advanced, schema
+from ..schema import advanced, fraction, schema
 from .checks import check_mask, checked_samples
 from .widget_values import Expert, Unit, chosen_factor, chosen_window
 
@@ -98,11 +98,9 @@ def _inputs() -> list[Any]:
                 "only the finest strokes and the colours."
             ),
         ),
-        io.Float.Input(
+        fraction(
             "weight",
-            default=1.0,
-            min=0.0,
-            max=1.0,
+            1.0,
             step=0.01,
             display_mode=io.NumberDisplay.slider,
             tooltip=(
@@ -110,20 +108,14 @@ def _inputs() -> list[Any]:
                 "same as without this node), 1 = all of it."
             ),
         ),
-        io.Float.Input(
+        fraction(
             "start_percent",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.001,
+            0.0,
             tooltip="When to begin, in timesteps as in other nodes: 0 = from the first step.",
         ),
-        io.Float.Input(
+        fraction(
             "end_percent",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.001,
+            1.0,
             tooltip=(
                 "When to stop. 1 = to the end: closest to the style. Earlier, the model finishes "
                 "on its own and smooths some of it away."

@@ -20,7 +20,7 @@ from ..driver import guided
 from ..fitting import fit_latent
 from ..node import Node
 from ..run import HostRun
-from ..schema import schema
+from ..schema import fraction, schema
 from .checks import checked_samples
 
 # Beyond it, what was found is another place: tiles that were encoded by themselves lie at most 0.3
@@ -188,36 +188,26 @@ def _inputs() -> list[Any]:
             tooltip="How much is left to the model: detail smaller than this many latent cells. As "
             "many as the picture was enlarged times keep all that the small one showed.",
         ),
-        io.Float.Input(
+        fraction(
             "start_percent",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.001,
+            0.0,
             tooltip="When to begin following the reference, in timesteps: 0 = from the first step.",
         ),
-        io.Float.Input(
+        fraction(
             "end_percent",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.001,
+            1.0,
             tooltip="When to stop. 1 = to the end.",
         ),
-        io.Float.Input(
+        fraction(
             "weight",
-            default=1.0,
-            min=0.0,
-            max=1.0,
+            1.0,
             step=0.01,
             tooltip="How strictly the reference is followed at the start: 0 = not at all, 1 = as "
             "in the paper.",
         ),
-        io.Float.Input(
+        fraction(
             "end_weight",
-            default=END_WEIGHT,
-            min=0.0,
-            max=1.0,
+            END_WEIGHT,
             step=0.01,
             tooltip="How strictly it is followed at the end: below weight, the model is let go "
             "little by little.",

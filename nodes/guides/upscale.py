@@ -25,7 +25,7 @@ from ...ilvr_latent.upscaling import (
 from ..driver import guided
 from ..fitting import on_white, pixels_to_a_cell
 from ..node import Node
-from ..schema import advanced, schema
+from ..schema import advanced, fraction, schema
 from ..tiles import tiled
 from .checks import checked_samples
 
@@ -171,19 +171,15 @@ def _inputs() -> list[Any]:
             step=0.001,
             tooltip="When to stop following the small picture, in timesteps: 1 = at the end.",
         ),
-        io.Float.Input(
+        fraction(
             "weight",
-            default=1.0,
-            min=0.0,
-            max=1.0,
+            1.0,
             step=0.01,
             tooltip="How strictly the small picture is followed at first: 0 = not at all.",
         ),
-        io.Float.Input(
+        fraction(
             "end_weight",
-            default=END_WEIGHT,
-            min=0.0,
-            max=1.0,
+            END_WEIGHT,
             step=0.01,
             tooltip="How strictly it is followed at the end: below weight, the model is let go "
             "little by little.",

@@ -11,7 +11,7 @@ from ...ilvr_latent.guides.bands import Band
 from ...ilvr_latent.guides.frames import FramesFit
 from ...ilvr_latent.guides.lowpass import Kernel
 from ...ilvr_latent.guides.reference import Space
-from ..schema import advanced
+from ..schema import advanced, fraction
 from .widget_values import WEIGHT_POINTS, RangeUnit, Unit, WeightKind
 
 
@@ -46,12 +46,9 @@ def _main_inputs() -> list[Any]:
                 "1/8 the layout (8), 1/4 colours and their place (16). 1 copies the reference."
             ),
         ),
-        io.Float.Input(
+        fraction(
             "start_percent",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.001,
+            0.0,
             display_mode=io.NumberDisplay.slider,
             tooltip=(
                 "When to begin following the reference, in timesteps as in other nodes: "
@@ -59,12 +56,9 @@ def _main_inputs() -> list[Any]:
                 "it was drawn, like the paper). Later, the model chooses the layout first."
             ),
         ),
-        io.Float.Input(
+        fraction(
             "end_percent",
-            default=defaults.NODE_END,
-            min=0.0,
-            max=1.0,
-            step=0.001,
+            defaults.NODE_END,
             display_mode=io.NumberDisplay.slider,
             tooltip=(
                 "When to stop. 1 = to the end: closest to the reference, but its blur "
@@ -72,11 +66,9 @@ def _main_inputs() -> list[Any]:
                 "sharper, and farther from the reference."
             ),
         ),
-        io.Float.Input(
+        fraction(
             "weight",
-            default=1.0,
-            min=0.0,
-            max=1.0,
+            1.0,
             step=0.01,
             display_mode=io.NumberDisplay.slider,
             tooltip=(
@@ -147,11 +139,9 @@ def _weight_inputs() -> list[Any]:
                 "weight_points."
             ),
         ),
-        io.Float.Input(
+        fraction(
             "end_weight",
-            default=0.0,
-            min=0.0,
-            max=1.0,
+            0.0,
             step=0.01,
             optional=True,
             tooltip="The weight at the end of the range, for linear and cosine.",

@@ -20,7 +20,7 @@ from ...ilvr_latent.diffusion.samplers import SAMPLERS, Mean, chosen_sampler
 from ...ilvr_latent.diffusion.schedule import alphas_cumprod, respaced_timesteps
 from ...ilvr_latent.errors import about
 from ..node import Node
-from ..schema import schema
+from ..schema import fraction, schema
 from .adm_model import OPTIONS, ADMModel, ADMOptions
 
 # The host draws x_T from the seed itself, and z must not repeat it.
@@ -50,11 +50,9 @@ class ILVRADMSampler(Node):
                     tooltip="ddpm is the paper's. ddim needs fewer steps. dpmpp_2m and unipc are "
                     "solvers of second order.",
                 ),
-                io.Float.Input(
+                fraction(
                     "eta",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
+                    0.0,
                     step=0.01,
                     tooltip="Noise of ddim: 0 = none, the same picture for the same start; "
                     "1 = as much as ddpm. No effect on the others.",

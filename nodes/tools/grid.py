@@ -28,7 +28,7 @@ from ..fitting import fit_latent
 from ..guides.ilvr import ILVRApply
 from ..guides.similarity import ILVRSimilarity, check_beside_similarity
 from ..node import Node
-from ..schema import schema
+from ..schema import fraction, schema
 from .report import to_image
 
 LARGEST_SEED = 2**64 - 1
@@ -183,11 +183,9 @@ def _sampler_inputs() -> list[Any]:
             default="normal",
             tooltip="As in the KSampler.",
         ),
-        io.Float.Input(
+        fraction(
             "denoise",
-            default=1.0,
-            min=0.0,
-            max=1.0,
+            1.0,
             step=0.01,
             tooltip="How much of latent_image is drawn anew: 1 = all of it.",
         ),
