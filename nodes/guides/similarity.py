@@ -9,10 +9,10 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...ilvr_latent import ILVR, InputError, defaults
-from ...ilvr_latent.similarity import dial
+from ...ilvr_latent import ILVR, InputError, Run, defaults
+from ...ilvr_latent.diffusion.guide import GuideRun
+from ...ilvr_latent.similarity import Dial, dial
 from ..driver import guided
-from ..fitting import pixels_to_a_cell
 from ..node import Node
 from ..schema import schema
 from .checks import checked_samples
@@ -99,9 +99,29 @@ class ILVRSimilarity(Node):
         Raises:
             InputError: the reference or the number cannot be used.
         """
-        samples = checked_samples(model, reference, "reference")
-        cell = pixels_to_a_cell(model.get_model_object("latent_format"))
-        chosen = dial(similarity, cell, min(samples.shape[-2:]))
-        noise = defaults.NOISE_OF_OTHER_SAMPLERS
-        guide = ILVR(chosen.reference(samples, gate="level", noise=noise))
+        guide = _Dialled(checked_samples(model, reference, "reference"), similarity)
         return io.NodeOutput(guided(model, guide, getattr(cls.hidden, "unique_id", None)))
+
+
+class _Dialled:
+    """ILVR by a similarity, which goes by the size of what is sampled.
+
+    Args:
+        samples: the reference, a latent of any size.
+        similarity: 0 to 100.
+
+    Raises:
+        InputError: it is no such number, or the latent cannot be used.
+    """
+
+    def __init__(self, samples: Tensor, similarity: float) -> None:
+        self._samples, self._similarity = samples, similarity
+        self.references = self._at(dial(similarity)).references
+
+    def begin(self, run: Run) -> GuideRun | None:
+        """Begin ILVR with what the similarity stands for at this size."""
+        return self._at(dial(self._similarity, run.cell, min(run.shape[-2:]))).begin(run)
+
+    def _at(self, chosen: Dial) -> ILVR:
+        noise = defaults.NOISE_OF_OTHER_SAMPLERS
+        return ILVR(chosen.reference(self._samples, gate="level", noise=noise))

@@ -52,6 +52,26 @@ def test_it_is_ilvr_apply_with_what_the_dial_chooses(
     )
 
 
+def test_it_goes_by_the_size_of_what_is_sampled(pack: ModuleType, mix: ModuleType) -> None:
+    model, small = mix.mixture("eps"), mix.draw(4)[..., ::2, ::2]
+    chosen = pack.ilvr_latent.dial(40, 8, 16)
+    by_hand = pack.nodes.guides.ilvr.ILVRApply.execute(
+        model, {"samples": small}, chosen.share, 0.0, chosen.end, chosen.weight,
+        factor_unit="share",
+    )[0]  # fmt: skip
+    assert torch.equal(mix.sampled(similar(pack, model, small, 40)), mix.sampled(by_hand))
+    assert chosen != pack.ilvr_latent.dial(40, 8, 8)
+
+
+def test_it_can_be_written_down(pack: ModuleType, mix: ModuleType) -> None:
+    model = similar(pack, mix.mixture("eps"), mix.draw(4), 40)
+    recorded, tape = pack.nodes.tools.report.ILVRRecord.execute(model)
+    out = mix.sampled(recorded)
+    assert torch.equal(out, mix.sampled(model))
+    plots = pack.nodes.tools.report.ILVRReport.execute(tape, {"samples": out})[0]
+    assert plots.std() > 0.01
+
+
 @pytest.mark.parametrize("similarity", [-1.0, 101.0, float("nan"), "50", None])
 def test_what_is_no_similarity_is_refused(
     pack: ModuleType, mix: ModuleType, similarity: Any
