@@ -37,8 +37,7 @@ def test_a_workflow_opens_and_runs(page: Any, server: tuple[str, Path], path: Pa
     browser.run(page)
     assert page.evaluate(MARKED) == []  # here, since it takes the front end a while
     pictures = sorted((server[1] / "output").rglob(f"{browser.prefix(path)}_*.png"))
-    batch = 2 if path.stem.startswith("18") else 4
-    assert len(pictures) == (1 if browser.shows_a_figure(path) else batch)
+    assert len(pictures) == browser.results(path)
     for picture in pictures:
         with Image.open(picture) as image:
             low, high = image.convert("L").getextrema()

@@ -140,6 +140,19 @@ def shows_a_figure(path: Path) -> bool:
     return '"ILVRGrid"' in text or '"ILVRReport"' in text
 
 
+def results(path: Path) -> int:
+    """How many pictures a workflow saves."""
+    if shows_a_figure(path):
+        return 1
+    count = 1
+    for node in json.loads(path.read_text())["nodes"]:
+        if node["type"] in ("EmptyLatentImage", "ILVREmptyPixels"):
+            count *= node["widgets_values"][2]
+        if node["type"] == "RepeatLatentBatch":
+            count *= node["widgets_values"][0]
+    return count
+
+
 def load(page: Any, path: Path) -> None:
     """Open a workflow, and close what the front end says about it."""
     page.evaluate(LOAD, json.loads(path.read_text()))
