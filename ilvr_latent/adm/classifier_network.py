@@ -233,7 +233,9 @@ class ADMClassifier(nn.Module):
             )
         weight = self.middle_block[1].get_parameter("proj_out.weight")
         embedding = self.time_embed(sinusoids(t, self.config.width).to(weight))
-        h, means = F.pixel_unshuffle(x.to(weight), self.config.patch), []
+        h, means = x.to(weight), []
+        if self.config.patch > 1:
+            h = F.pixel_unshuffle(h, self.config.patch)
         for layers in (*self.input_blocks, self.middle_block):
             h = in_turn(layers, h, embedding)
             means.append(h.mean(dim=(2, 3)))

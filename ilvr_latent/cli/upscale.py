@@ -29,7 +29,7 @@ from ..upscaling import (
 from .common import DTYPES, check_counts, choose_device, choose_dtype, progress, report
 from .guiding import parse_flags
 
-EXAMPLE = "ilvr upscale apple-N4-0.png --scale 2 --output large"
+EXAMPLE = "ilvr upscale apple_N4_seed0.png --scale 2 --output large"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
