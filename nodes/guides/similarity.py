@@ -9,8 +9,8 @@ from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...ilvr_latent import ILVR, InputError, Run, defaults
-from ...ilvr_latent.diffusion.guide import GuideRun
+from ...ilvr_latent import ILVR, InputError, Reference, Run, defaults
+from ...ilvr_latent.guides.ilvr import ILVRRun
 from ...ilvr_latent.similarity import Dial, dial
 from ..driver import guided
 from ..node import Node
@@ -103,7 +103,7 @@ class ILVRSimilarity(Node):
         return io.NodeOutput(guided(model, guide, getattr(cls.hidden, "unique_id", None)))
 
 
-class _Dialled:
+class _Dialled(ILVR):
     """ILVR by a similarity, which goes by the size of what is sampled.
 
     Args:
@@ -115,13 +115,14 @@ class _Dialled:
     """
 
     def __init__(self, samples: Tensor, similarity: float) -> None:
+        super().__init__(_chosen(samples, dial(similarity)))
         self._samples, self._similarity = samples, similarity
-        self.references = self._at(dial(similarity)).references
 
-    def begin(self, run: Run) -> GuideRun | None:
+    def begin(self, run: Run) -> ILVRRun | None:
         """Begin ILVR with what the similarity stands for at this size."""
-        return self._at(dial(self._similarity, run.cell, min(run.shape[-2:]))).begin(run)
+        chosen = dial(self._similarity, run.cell, min(run.shape[-2:]))
+        return ILVR(_chosen(self._samples, chosen)).begin(run)
 
-    def _at(self, chosen: Dial) -> ILVR:
-        noise = defaults.NOISE_OF_OTHER_SAMPLERS
-        return ILVR(chosen.reference(self._samples, gate="level", noise=noise))
+
+def _chosen(samples: Tensor, at: Dial) -> Reference:
+    return at.reference(samples, gate="level", noise=defaults.NOISE_OF_OTHER_SAMPLERS)

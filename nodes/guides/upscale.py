@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import Any
 
 from comfy.model_patcher import ModelPatcher
@@ -11,7 +10,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ...ilvr_latent import ILVR, InputError, Reference, Run, Tiles, Window
-from ...ilvr_latent.diffusion.guide import GuideRun
+from ...ilvr_latent.guides.ilvr import ILVRRun
 from ...ilvr_latent.phrases import Phrase, sentences
 from ...ilvr_latent.upscaling import (
     END,
@@ -91,7 +90,7 @@ class ILVRUpscale(Node):
             window=Window(0.0, end_percent, gate="level"),
             weight=falling(weight, end_weight),
         )
-        guide = _Upscaling(ILVR(reference), tiles)
+        guide = _Upscaling(reference, tiles)
         patched = guided(tiled(model, tiles), guide, getattr(cls.hidden, "unique_id", None))
         return io.NodeOutput(patched, latent)
 
@@ -107,32 +106,32 @@ def _tiles(small: Tensor, window: int, overlap: float, cell: int) -> Tiles:
     return Tiles(height // cell, width // cell, overlap)
 
 
-@dataclass(frozen=True, eq=False)
-class _Upscaling:
-    """ILVR, which says how many windows there are besides."""
+class _Upscaling(ILVR):
+    """ILVR, which says how many windows there are besides.
 
-    ilvr: ILVR
-    tiles: Tiles
+    Args:
+        reference: the small picture, enlarged.
+        tiles: that the large one is drawn by.
+    """
 
-    @property
-    def references(self) -> tuple[Reference, ...]:
-        """Of ILVR."""
-        return self.ilvr.references
+    def __init__(self, reference: Reference, tiles: Tiles) -> None:
+        super().__init__(reference)
+        self._tiles = tiles
 
-    def begin(self, run: Run) -> GuideRun | None:
+    def begin(self, run: Run) -> ILVRRun | None:
         """Begin ILVR."""
         windows = Phrase(
             "{count} windows of {width}x{height} pixels: each step takes the network {count} "
             "times.",
-            count=len(self.tiles.places(run.shape)),
-            width=self.tiles.width * run.cell,
-            height=self.tiles.height * run.cell,
+            count=len(self._tiles.places(run.shape)),
+            width=self._tiles.width * run.cell,
+            height=self._tiles.height * run.cell,
         )
 
         def tell(text: str) -> None:
             run.tell(sentences([windows, text]))
 
-        return self.ilvr.begin(dataclasses.replace(run, tell=tell))
+        return super().begin(dataclasses.replace(run, tell=tell))
 
 
 def _inputs() -> list[Any]:

@@ -11,7 +11,7 @@ from comfy_api.latest import io
 from PIL import Image
 from torch import Tensor
 
-from ...ilvr_latent import Guide, InputError, Recorder, Recording, Run
+from ...ilvr_latent import ILVR, Guide, InputError, Recorder, Recording, Run
 from ...ilvr_latent.pictures.recording_plot import figure
 from ..driver import guides_of, watched
 from ..node import Node
@@ -59,7 +59,8 @@ class ILVRRecord(Node):
         references = [
             reference
             for guide in guides_of(model)
-            for reference in getattr(guide, "references", ())
+            if isinstance(guide, ILVR)
+            for reference in guide.references
         ]
         if not references:
             raise InputError(

@@ -72,6 +72,15 @@ def test_it_can_be_written_down(pack: ModuleType, mix: ModuleType) -> None:
     assert plots.std() > 0.01
 
 
+def test_a_style_is_nothing_to_compare_with(pack: ModuleType, mix: ModuleType) -> None:
+    record = pack.nodes.tools.report.ILVRRecord
+    styled = pack.nodes.guides.style.ILVRStyle.execute(
+        mix.mixture("eps"), {"samples": mix.draw(4)}, 0.25, 1.0, 0.0, 1.0, True
+    )[0]
+    with pytest.raises(pack.ilvr_latent.InputError, match="no reference to compare with"):
+        record.execute(styled)
+
+
 @pytest.mark.parametrize("similarity", [-1.0, 101.0, float("nan"), "50", None])
 def test_what_is_no_similarity_is_refused(
     pack: ModuleType, mix: ModuleType, similarity: Any
