@@ -10,7 +10,8 @@ UniPC-2            arXiv 2302.04867, Algorithms 1 and 2, data prediction, B_2(h)
 
 D is x_0 + w D_1, with w = 1/2 in both papers, or x_0 alone (first order) at the end of the schedule
 and where a step does not begin at the level at which the one before ended: the first, and those
-after a jump.
+after a jump. So, too, where the step before was much shorter, as at the joins of steps "10,10,5":
+what the network, or a guide, changed between two levels that are all but one is no slope.
 
 Damped (ours), w = e^(-h/5) / 2: at ten steps the whole D_1 makes a fifth too much of the finest
 detail and none of it a third too little (docs/steps.md). D_1 is of order h, so the order stays two.
@@ -26,6 +27,9 @@ from torch import Tensor
 from .denoiser import DenoiserConfig
 from .reverse import Transition, Variance
 
+# Steps that are even in t come down to 0.197, those between sections to 0.007.
+SHORTEST = 0.15
+
 
 class Taken(NamedTuple):
     """The step before, as far as the next one needs it."""
@@ -35,6 +39,7 @@ class Taken(NamedTuple):
     slope: Tensor | None
     """D_1 of it; ``None`` where it was of first order."""
     r: float
+    """Of no meaning without a slope."""
 
 
 class Multistep:
@@ -73,10 +78,8 @@ class Multistep:
         if transition.last:
             self._before = None
             return x_0
-        slope, r = None, 1.0
-        if before is not None:
-            r = _length(before.transition) / _length(transition)
-            slope = (x_0 - before.x_0) / r
+        r = 0.0 if before is None else _length(before.transition) / _length(transition)
+        slope = None if before is None or r < SHORTEST else (x_0 - before.x_0) / r
         self._before = Taken(transition, x_0, slope, r)
         weight = 0.5 * math.exp(-self.damping * _length(transition))
         D = x_0 if slope is None else x_0 + weight * slope

@@ -124,6 +124,22 @@ def test_ilvr_follows_the_reference_in_both_spaces(
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("steps", ["4,3,3", "5,5"])
+def test_where_sections_of_steps_meet_nothing_is_blown_up(
+    exact: Exact, some_pictures: Callable[..., Tensor], name: Any, steps: str
+) -> None:
+    """A match of the state between levels all but one, then a step a hundred times as long."""
+    reference = Reference(some_pictures(2, seed=9), 4)
+
+    def moved(sampler: Any) -> Tensor:
+        settings: dict[str, Any] = {"shape": SHAPE, "steps": steps, "clip_denoised": False}
+        x = sample(exact(), reference, sampler=sampler, eta=0.0, seed=1, **settings)
+        return x - LowPass(4)(x)
+
+    assert moved(name).square().mean() < 2 * moved("ddim").square().mean()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_jumps_back_begin_anew(exact: Exact, name: Any) -> None:
     jumps = Resampling(jump_length=2, jump_n_sample=2)
     assert drawn(exact(), name, 8, resampling=jumps).isfinite().all()
