@@ -46,6 +46,7 @@ gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
 	$(VENV)/bin/python docs/branding.py $(IMAGES)
 	$(VENV)/bin/python docs/sweep.py $(IMAGES)/sweep.webp
 	$(MAKE) recipes
+	$(VENV)/bin/python docs/lighter.py $(IMAGES)
 
 recipes: $(VENV)/.runtime  ## The figures of docs/gallery.md
 	$(SAMPLE) --recipe translate --samples 3 --output $(SHEETS)/translate \

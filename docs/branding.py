@@ -20,7 +20,7 @@ from ilvr_latent.pipelines import ILVRCallback, encode_reference
 
 APPLE = REFERENCES / "noto_apple.png"
 PROMPTS = ("red apple", "red heart", "cat face")
-# As in docs/images/latent.png: N = 2 of the 16 cells along a side, each of 8 pixels.
+# As in docs/images/latent.webp: N = 2 of the 16 cells along a side, each of 8 pixels.
 FACTOR, CELL, BLOCKS = 2.0, 8, 8
 STEPS, GUIDANCE_SCALE, SEED = 20, 4.0, 3
 # The registry's: at most 400x400, and 21 to 9.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ilvr_latent import Reference, Window, sample
 from ilvr_latent.diffusion.denoiser import Denoiser, DenoiserConfig
+from ilvr_latent.guides.picture_match import match_picture
 
 from .rows import Row
 from .study import FACTOR
@@ -76,4 +77,6 @@ class CoreMaker:
             seed=seeds,
             **SETTINGS[row.sampler],
         )
+        if row.picture:
+            x = match_picture(x, self.references, FACTOR)
         return x, counted.calls

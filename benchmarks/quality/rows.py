@@ -39,6 +39,7 @@ class Row:
         space: what is matched.
         noise: of the reference.
         scheduler: of ComfyUI; empty for the core's samplers.
+        picture: the finished picture is matched too, as by ``--match-picture``.
     """
 
     sampler: str
@@ -47,18 +48,21 @@ class Row:
     space: Space = "state"
     noise: ReferenceNoise = "fresh"
     scheduler: str = ""
+    picture: bool = False
 
     @property
     def name(self) -> str:
         """For files."""
         sampler = self.sampler.replace(", ", "-").replace(" ", "")
         host = f"comfyui-{self.scheduler}-" if self.scheduler else ""
-        return f"{host}{sampler}_{self.steps}_end{self.end:g}_{self.space}_{self.noise}"
+        after = "_picture" if self.picture else ""
+        return f"{host}{sampler}_{self.steps}_end{self.end:g}_{self.space}_{self.noise}{after}"
 
     @property
     def matching(self) -> str:
         """For the table; matched on the prediction, the reference has no noise."""
-        return self.space if self.space == "prediction" else f"{self.space}, {self.noise}"
+        matching = self.space if self.space == "prediction" else f"{self.space}, {self.noise}"
+        return f"{matching}; picture" if self.picture else matching
 
 
 def core_rows(calls: Sequence[int]) -> list[Row]:
@@ -79,6 +83,7 @@ def core_rows(calls: Sequence[int]) -> list[Row]:
         for end in (WHOLE, HALF)
         for n in few[:2]
     ]
+    rows += [Row(sampler, few[0], noise="hybrid", picture=True) for sampler in SECOND_ORDER]
     for end in (WHOLE, HALF):
         for sampler in (BASELINE, "ddim, eta 0"):
             rows += matchings(Row(sampler, COMPARED_CALLS, end))
@@ -122,6 +127,7 @@ def in_order(rows: Sequence[Row]) -> list[Row]:
             row.scheduler,
             row.space != "state",
             ("fresh", "fixed", "hybrid").index(row.noise),
+            row.picture,
             row.steps,
         ),
     )

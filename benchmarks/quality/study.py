@@ -46,9 +46,9 @@ class Study:
 
     def finished(self) -> list[Row]:
         """Every row that is there, whichever calls were asked for."""
-        names = [field.name for field in fields(Row)]
+        names = {field.name for field in fields(Row)}
         known = self.store.records().values()
-        return in_order([Row(**{name: record[name] for name in names}) for record in known])
+        return in_order([Row(**{name: one[name] for name in names & one.keys()}) for one in known])
 
     def write(self, row: Row, pictures: Tensor, calls: int) -> None:
         """Keep a row: pictures (R, K, 3, S, S), and what they cost."""
