@@ -29,11 +29,10 @@ WITHOUT_NOISE: Final = ("dpmpp_2m", "unipc", "dpmpp_2m_damped", "ode", "cold")
 
 # `ilvr sample`: half the calls, at the same FID (docs/steps.md).
 COMMAND_STEPS: Final = "50"
-# From so many on, DDPM is as good as with 250; with fewer, DDIM is nearer to that, and with very
-# few a solver of second order (docs/steps.md).
+# From so many on, DDPM is as good as with 250; with fewer, a solver of second order is nearer to
+# that (docs/steps.md).
 FEW_STEPS: Final = 50
-VERY_FEW_STEPS: Final = 15
-SAMPLER_OF_VERY_FEW_STEPS: Final = "dpmpp_2m_damped"
+SAMPLER_OF_FEW_STEPS: Final = "dpmpp_2m_damped"
 
 # ILVR Apply: with a prompt, people expect the model to have the last word.
 NODE_END: Final = 0.8
@@ -66,6 +65,5 @@ def by_number_of_steps(
     silent = quick or sampler in WITHOUT_NOISE
     chosen_noise = noise or (NOISE_OF_OTHER_SAMPLERS if silent else NOISE)
     if sampler is None and quick:
-        second_order = steps < VERY_FEW_STEPS and eta is None
-        sampler = SAMPLER_OF_VERY_FEW_STEPS if second_order else "ddim"
+        sampler = SAMPLER_OF_FEW_STEPS if eta is None else "ddim"
     return sampler or SAMPLER, chosen_eta, chosen_noise

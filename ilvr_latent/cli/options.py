@@ -93,10 +93,10 @@ class Options(OptionsOfMethods):
     )
     sampler: Literal["auto"] | SamplerName = option(
         AUTO,
-        f"auto: from {defaults.FEW_STEPS} steps on ddpm (the paper); below, ddim with eta 0 and "
-        f"hybrid noise, and below {defaults.VERY_FEW_STEPS} {defaults.SAMPLER_OF_VERY_FEW_STEPS}, "
-        "which are better there; dpmpp_2m, unipc: solvers of second order; pc: predictor and "
-        "corrector; ode: probability flow, six calls a step; cold: cold diffusion",
+        f"auto: from {defaults.FEW_STEPS} steps on ddpm (the paper); below, "
+        f"{defaults.SAMPLER_OF_FEW_STEPS} with hybrid noise, which is better there; dpmpp_2m, "
+        "unipc: solvers of second order; pc: predictor and corrector; ode: probability flow, six "
+        "calls a step; cold: cold diffusion",
         choices=(AUTO, *SAMPLERS, *LOOPS),
         axis=True,
         **_CHECKPOINT,
