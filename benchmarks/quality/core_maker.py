@@ -22,6 +22,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ddim, eta 1": {"sampler": "ddim", "eta": 1.0},
     "dpmpp_2m": {"sampler": "dpmpp_2m"},
     "dpmpp_2m_damped": {"sampler": "dpmpp_2m_damped"},
+    "unipc": {"sampler": "unipc"},
 }
 
 

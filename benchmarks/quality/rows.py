@@ -19,9 +19,9 @@ FEW_CALLS, SOME_CALLS = 50, 100
 
 CORE_SAMPLERS = (
     *("ddpm", "ddpm, fixed large", "ddim, eta 0", "ddim, eta 1"),
-    *("dpmpp_2m", "dpmpp_2m_damped"),
+    *("dpmpp_2m", "dpmpp_2m_damped", "unipc"),
 )
-SECOND_ORDER = CORE_SAMPLERS[-2:]
+SECOND_ORDER = CORE_SAMPLERS[-3:]
 # Its `ddim` is its `euler`, so that one row is both.
 HOST_SAMPLERS = ("ddpm", "ddim", "dpmpp_2m", "uni_pc")
 USUAL_SCHEDULER, OTHER_SCHEDULER = "normal", "karras"
