@@ -11,3 +11,5 @@ LATENT_MODEL = ASSETS / "emoji-latent"
 LATENT_WORDS = ASSETS / "emoji-latent-words.txt"
 CLASSIFIER = ASSETS / "classifier64.safetensors"
 REFERENCES = ASSETS / "references"
+# Animated PNGs, whose frames are references.
+CLIPS = ASSETS / "clips"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..ilvr_latent.embedded import REFERENCES
+from ..ilvr_latent.shipped import CLIPS, REFERENCES
 
 logger = logging.getLogger(__name__)
 
@@ -18,11 +18,11 @@ FOLDER, PREFIX = "ilvr", "ilvr_"
 
 
 def install_examples() -> None:
-    """Copy the shipped references to ``input/``; what is there already stays as it is."""
+    """Copy the shipped references and clips to ``input/``; what is there already stays as it is."""
     target = Path(folder_paths.get_input_directory())
     try:
         (target / FOLDER).mkdir(parents=True, exist_ok=True)
-        for picture in REFERENCES.glob("*.png"):
+        for picture in (*REFERENCES.glob("*.png"), *CLIPS.glob("*.png")):
             for copy in (target / f"{PREFIX}{picture.name}", target / FOLDER / picture.name):
                 if not copy.exists():
                     partial = copy.with_suffix(".partial")

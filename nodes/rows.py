@@ -39,9 +39,11 @@ class Rows:
     def __init__(self, noise: Tensor, latent: Tensor | None, seed: int, begins_at: float) -> None:
         silent = not bool(noise.any())
         found = None if silent else _drawn_as(noise, seed)
-        self.pictures = found if found is not None else list(range(len(noise)))
+        # Rows of the same noise ("Latent Batch Seed Behavior": fixed) are known by their places.
+        told_apart = found is not None and len(set(found)) == len(found)
+        self.pictures = found if found and told_apart else list(range(len(noise)))
         stage = round(begins_at * STAGES) * STAGE_SEED
-        own = self.pictures
+        own = found if found is not None else self.pictures
         if silent and latent is not None and latent.shape == noise.shape and bool(latent.any()):
             own = [_sums(row) * ROW_SEED for row in latent.detach().cpu().float()]
             stage += STAGE_SEED

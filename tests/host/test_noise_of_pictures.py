@@ -84,6 +84,21 @@ def test_references_go_by_the_picture(pack: ModuleType) -> None:
         assert graph.residual(pack, out, references[k : k + 1]) < 1e-3
 
 
+def test_frames_of_one_noise_keep_their_references(pack: ModuleType) -> None:
+    """The stock node Latent Batch Seed Behavior, fixed, as clips are made of pictures."""
+    import graph
+    import mixture
+
+    model, latent = mixture.mixture("eps"), empty(mixture.SHAPE)
+    references = torch.cat([mixture.draw(k) for k in range(BATCH)]) / 0.8
+    guided = graph.applied(pack, model, references, kernel="box")
+    out = ksampled(guided, {**latent, "batch_index": [0] * BATCH})
+    assert graph.residual(pack, out, references) < 1e-3
+    # What is drawn for them is the same, too.
+    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(SEED))
+    assert len(set(pack.nodes.rows.Rows(noise.repeat(3, 1, 1, 1), None, SEED, 0.0).seeds)) == 1
+
+
 def test_the_second_stage_draws_other_numbers_than_the_first(pack: ModuleType) -> None:
     """Stages of one picture: the second begins from the first one's state, without new noise."""
     import graph

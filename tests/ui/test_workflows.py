@@ -36,7 +36,7 @@ def test_a_workflow_opens_and_runs(page: Any, server: tuple[str, Path], path: Pa
     assert page.evaluate(MISSING) == []
     browser.run(page)
     assert page.evaluate(MARKED) == []  # here, since it takes the front end a while
-    pictures = sorted((server[1] / "output").rglob(f"{browser.prefix(path)}_*.png"))
+    pictures = browser.saved(path, server[1] / "output")
     assert len(pictures) == browser.results(path)
     for picture in pictures:
         with Image.open(picture) as image:

@@ -38,6 +38,7 @@ QUIET = {
     "Comfy.Minimap.Visible": False,
     "Comfy.Graph.CanvasInfo": False,
 }
+SAVING = ("SaveImage", "SaveAnimatedWEBP")
 LOAD = """async (workflow) => {
     window.outcome = null;
     for (const event of ["execution_success", "execution_error"])
@@ -127,11 +128,20 @@ def open_page(address: str, width: int, height: int) -> Iterator[Any]:
         browser.close()
 
 
-def prefix(path: Path) -> str:
-    """What the names of a workflow's pictures begin with: that of its first Save Image."""
+def prefixes(path: Path) -> list[str]:
+    """What the names of the pictures begin with, of each node of a workflow that saves some."""
     nodes = json.loads(path.read_text())["nodes"]
-    saving = next(node for node in nodes if node["type"] == "SaveImage")
-    return str(saving["widgets_values"][0])
+    return [str(node["widgets_values"][0]) for node in nodes if node["type"] in SAVING]
+
+
+def prefix(path: Path) -> str:
+    """That of the first of these nodes; the workflow's pictures elsewhere are called after it."""
+    return prefixes(path)[0]
+
+
+def saved(path: Path, output: Path) -> list[Path]:
+    """The pictures that a workflow has saved, node after node."""
+    return [file for each in prefixes(path) for file in sorted(output.rglob(f"{each}_*"))]
 
 
 def shows_a_figure(path: Path) -> bool:
@@ -141,10 +151,10 @@ def shows_a_figure(path: Path) -> bool:
 
 
 def results(path: Path) -> int:
-    """How many pictures a workflow saves."""
+    """How many pictures a workflow saves; an animation is one."""
     if shows_a_figure(path):
         return 1
-    count = 1
+    count = len(prefixes(path))
     for node in json.loads(path.read_text())["nodes"]:
         if node["type"] in ("EmptyLatentImage", "ILVREmptyPixels"):
             count *= node["widgets_values"][2]

@@ -27,12 +27,13 @@ from browser import (
     open_page,
     prefix,
     run,
+    saved,
     shows_a_figure,
 )
 from layout import Box, boxes, group_boxes, wires
 from PIL import Image, ImageDraw, ImageFont
 
-REFERENCES = ROOT / "ilvr_latent" / "assets" / "references"
+ASSETS = ROOT / "ilvr_latent" / "assets"
 DOCS, HELP = ROOT / "docs" / "images", ROOT / "web" / "docs" / "images"
 BACKGROUND = "#222222"
 MARGIN = 24
@@ -94,15 +95,15 @@ def _pictures(page: Any, path: Path, output: Path) -> None:
         _on_background(whole, 800, 400).save(path.with_suffix(".jpg"), quality=88)
         return
     references = [
-        Image.open(REFERENCES / node["widgets_values"][0].removeprefix("ilvr_")).convert("RGB")
+        _example(node["widgets_values"][0]).convert("RGB")
         for node in workflow["nodes"]
         if node["type"] == "LoadImage"
     ]
-    results = [
-        Image.open(result).convert("RGB")
-        for result in sorted(output.glob(f"ilvr-{name}_*.png"))[:4]
-    ]
-    if shows_a_figure(path):
+    pictures = [Image.open(picture) for picture in saved(path, output)]
+    results = [picture.convert("RGB") for picture in pictures[:: max(1, len(pictures) // 4)]]
+    if getattr(pictures[0], "n_frames", 1) > 1:
+        _film(pictures[0]).save(path.with_suffix(".jpg"), quality=88)
+    elif shows_a_figure(path):
         (figure,) = results
         if name in FIGURES:
             height = round(640 * figure.height / figure.width)
@@ -129,6 +130,12 @@ def _pictures(page: Any, path: Path, output: Path) -> None:
             strip.save(HELP / f"{page_of}.jpg", quality=85)
 
 
+def _example(name: str) -> Image.Image:
+    """A picture that came with the pack, by its name among those to load."""
+    (path,) = ASSETS.glob(f"*/{name.removeprefix('ilvr_')}")
+    return Image.open(path)
+
+
 def _around(shown: Any) -> tuple[float, float, float, float]:
     sides = list(zip(*shown, strict=True))
     return (
@@ -152,6 +159,18 @@ def _on_background(
     picture.thumbnail((width, height), Image.Resampling.LANCZOS)
     sheet = Image.new("RGB", (width, height), colour)
     sheet.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
+    return sheet
+
+
+def _film(animation: Image.Image) -> Image.Image:
+    """Frames of it from left to right, as many as fit."""
+    sheet = Image.new("RGB", (800, 400), "white")
+    width = 400 * animation.width // animation.height
+    count = 800 // width
+    for place in range(count):
+        animation.seek(place * animation.n_frames // count)
+        shown = animation.convert("RGB").resize((width, 400), Image.Resampling.LANCZOS)
+        sheet.paste(shown, (place * width, 0))
     return sheet
 
 
