@@ -25,20 +25,20 @@ NOISE: Final = "fresh"
 NOISE_OF_OTHER_SAMPLERS: Final = "hybrid"
 
 # They add no noise either.
-WITHOUT_NOISE: Final = ("dpmpp_2m", "unipc", "dpmpp_2m_damped", "ode", "cold")
+WITHOUT_NOISE: Final = ("dpmpp_2m", "unipc", "unipc_damped", "ode", "cold")
 
 # `ilvr sample`: half the calls, at the same FID (docs/steps.md).
 COMMAND_STEPS: Final = "50"
 # From so many on, DDPM is as good as with 250; with fewer, a solver of second order is nearer to
 # that (docs/steps.md).
 FEW_STEPS: Final = 50
-SAMPLER_OF_FEW_STEPS: Final = "dpmpp_2m_damped"
+SAMPLER_OF_FEW_STEPS: Final = "unipc_damped"
 
 # ILVR Apply: with a prompt, people expect the model to have the last word.
 NODE_END: Final = 0.8
 NODE_FACTOR: Final = 4.0
 
-SamplerName = Literal["ddpm", "ddim", "dpmpp_2m", "unipc", "dpmpp_2m_damped", "pc", "ode", "cold"]
+SamplerName = Literal["ddpm", "ddim", "dpmpp_2m", "unipc", "unipc_damped", "pc", "ode", "cold"]
 ReferenceNoise = Literal["fresh", "fixed", "hybrid"]
 
 

@@ -24,7 +24,7 @@ from .similarity import dial
 class SamplerSettings(TypedDict, total=False):
     """What :func:`sample` hands on to :func:`~ilvr_latent.diffusion.loop.sample_with`."""
 
-    sampler: Literal["ddpm", "ddim", "dpmpp_2m", "unipc", "dpmpp_2m_damped"]
+    sampler: Literal["ddpm", "ddim", "dpmpp_2m", "unipc", "unipc_damped"]
     eta: float
     variance: Variance | None
     clip_denoised: bool
@@ -67,7 +67,7 @@ def sample(
         noise: a noise source; by default one from ``seed``.
         seed: one for each picture, or a single one: picture k of the batch then has seed + k.
         **settings: of the sampler: ``sampler`` (``ddpm``, the paper, ``ddim``,
-            ``dpmpp_2m``, ``unipc`` or ``dpmpp_2m_damped``, for few steps), ``eta``, ``variance``,
+            ``dpmpp_2m``, ``unipc`` or ``unipc_damped``, for few steps), ``eta``, ``variance``,
             ``clip_denoised``, ``resampling``
             (RePaint's jumps, for references with a mask), ``start`` and ``callback``, see
             :func:`~ilvr_latent.diffusion.loop.sample_with`.

@@ -21,7 +21,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ddim, eta 0": {"sampler": "ddim", "eta": 0.0},
     "ddim, eta 1": {"sampler": "ddim", "eta": 1.0},
     "dpmpp_2m": {"sampler": "dpmpp_2m"},
-    "dpmpp_2m_damped": {"sampler": "dpmpp_2m_damped"},
+    "unipc_damped": {"sampler": "unipc_damped"},
     "unipc": {"sampler": "unipc"},
 }
 

@@ -19,7 +19,7 @@ FEW_CALLS, SOME_CALLS = 50, 100
 
 CORE_SAMPLERS = (
     *("ddpm", "ddpm, fixed large", "ddim, eta 0", "ddim, eta 1"),
-    *("dpmpp_2m", "dpmpp_2m_damped", "unipc"),
+    *("dpmpp_2m", "unipc", "unipc_damped"),
 )
 SECOND_ORDER = CORE_SAMPLERS[-3:]
 # Its `ddim` is its `euler`, so that one row is both.

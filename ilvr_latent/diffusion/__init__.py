@@ -13,7 +13,7 @@ from .guide import Guide, GuideRun, Guides, Run
 from .langevin import annealed_langevin
 from .loop import Start, sample_with
 from .loops import LOOPS
-from .multistep import DampedDPMSolverPP2M, DPMSolverPP2M, UniPC
+from .multistep import DampedUniPC, DPMSolverPP2M, UniPC
 from .network_cold import sample_cold
 from .network_flow import encode_flow, sample_flow
 from .noise import CorrectorNoise, JumpNoise, NoiseSource, RecordedNoise, RepeatNoise, SeededNoise
@@ -32,7 +32,7 @@ __all__ = [
     "BlurDegradation",
     "CorrectorNoise",
     "DPMSolverPP2M",
-    "DampedDPMSolverPP2M",
+    "DampedUniPC",
     "Denoiser",
     "DenoiserConfig",
     "FilterDegradation",

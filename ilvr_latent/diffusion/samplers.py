@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from .denoiser import DenoiserConfig
-from .multistep import DampedDPMSolverPP2M, DPMSolverPP2M, UniPC
+from .multistep import DampedUniPC, DPMSolverPP2M, UniPC
 from .reverse import Transition, Variance, checked_variance, log_variance
 
 Mean = Callable[[Tensor, "Tensor | float"], Tensor]
@@ -167,7 +167,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "ddim": DDIM,
     "dpmpp_2m": DPMSolverPP2M,
     "unipc": UniPC,
-    "dpmpp_2m_damped": DampedDPMSolverPP2M,
+    "unipc_damped": DampedUniPC,
 }
 
 

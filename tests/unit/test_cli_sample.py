@@ -59,10 +59,10 @@ def test_a_picture_for_each_reference_factor_and_seed_and_a_sheet(
     ("arguments", "steps", "chosen"),
     [
         ("", 50, ("ddpm", 1.0, "fresh")),
-        ("", 49, ("dpmpp_2m_damped", 0.0, "hybrid")),
-        ("", 10, ("dpmpp_2m_damped", 0.0, "hybrid")),
+        ("", 49, ("unipc_damped", 0.0, "hybrid")),
+        ("", 10, ("unipc_damped", 0.0, "hybrid")),
         ("--eta 0.5", 10, ("ddim", 0.5, "hybrid")),
-        ("--reference-noise fixed", 20, ("dpmpp_2m_damped", 0.0, "fixed")),
+        ("--reference-noise fixed", 20, ("unipc_damped", 0.0, "fixed")),
         ("--variance fixed_large", 20, ("ddpm", 1.0, "fresh")),
         ("--eta 0.5", 50, ("ddim", 0.5, "hybrid")),
         ("--sampler ddpm", 20, ("ddpm", 1.0, "fresh")),
