@@ -146,13 +146,15 @@ def quiet_diffusers() -> None:
 
 
 def check_counts(options: argparse.Namespace, *names: str) -> None:
-    """Refuse counts below 1, and those that are no count that anyone waits for.
+    """Refuse counts below 1, and those that are no count that anyone waits for; ``None`` is none.
 
     Raises:
         InputError: there is one.
     """
     for name in names:
         count, flag = getattr(options, name), name.replace("_", "-")
+        if count is None:
+            continue
         if count < 1:
             raise InputError(f"--{flag} is {count}; use 1 or more.")
         if count > MOST:

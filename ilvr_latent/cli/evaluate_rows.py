@@ -71,13 +71,13 @@ class RowMaker:
 
     def make(
         self,
-        reference: Tensor,
+        references: Tensor,
         setting: Setting,
         seeds: Sequence[int],
         advance: Callable[[], None],
     ) -> list[Image.Image]:
         """See :class:`..evaluation.store.Maker`."""
-        return self._maker.make(reference, self._settings(setting), seeds, lambda _=1: advance())
+        return self._maker.make(references, self._settings(setting), seeds, lambda _=1: advance())
 
 
 class SizedMaker(Maker[R], Protocol[R]):
