@@ -37,7 +37,7 @@ class ADMPictures:
 
     def __init__(self, options: Settings, device: torch.device) -> None:
         path = PIXEL_MODEL if options.checkpoint == "embedded" else options.checkpoint
-        dtype = choose_dtype(options.dtype, device)
+        dtype = choose_dtype(options.dtype, device, options.checkpoint)
         self._model = load_adm(path, device=device, dtype=dtype, **parse_flags(options.flag))
         config = self._model.config
         self.size = config.image_size, config.image_size

@@ -15,6 +15,7 @@ import torch
 
 from ..errors import InputError
 from ..pictures.files import output_folder
+from ..precision import automatic_dtype
 
 MOST = 1_000_000
 EVERY = 20.0  # seconds between lines of progress
@@ -47,10 +48,16 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` is bf16 on CUDA, else fp32: many CPUs compute bf16 slower than fp32."""
+def choose_dtype(name: str, device: torch.device, model: str | None) -> torch.dtype:
+    """What ``--dtype`` says; ``auto``: see :mod:`..precision`.
+
+    Args:
+        name: as it was typed.
+        device: where the network is to be.
+        model: its file or folder, or ``embedded``.
+    """
     if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+        return automatic_dtype(device, fits_fp16=model == "embedded")
     return DTYPES[name]
 
 

@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> None:
     started = time.monotonic()
     folder = output_folder(options.output)
     device = choose_device(options.device)
-    dtype = choose_dtype("auto", device)
+    dtype = choose_dtype("auto", device, "embedded")
     how = f"with {torch.get_num_threads()} threads" if device.type == "cpu" else "with its GPU"
     print(f"Three figures on {device}, {how}; two free cores take about a minute.", flush=True)
     model = load_embedded(device=device, dtype=dtype)

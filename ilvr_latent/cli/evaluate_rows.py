@@ -106,6 +106,7 @@ def gallery_of(
     store = RowStore(options.output / "pictures", names, options.samples, options.seed)
     gallery = Gallery(store, maker, references, options.batch_size)
     device = choose_device(options.device)
+    model = options.pipeline or options.model or "embedded"
     made_with = {
         **written,
         "model_sha256": model_digest(options),
@@ -116,7 +117,7 @@ def gallery_of(
         "seed": options.seed,
         "batch_size": options.batch_size,
         "device": device.type,
-        "dtype": str(choose_dtype(options.dtype, device)).removeprefix("torch."),
+        "dtype": str(choose_dtype(options.dtype, device, model)).removeprefix("torch."),
     }
     return gallery, made_with
 

@@ -43,7 +43,9 @@ class PipelinePictures:
 
         assert options.pipeline is not None
         pipe = load_pipeline(
-            options.pipeline, device=device, dtype=choose_dtype(options.dtype, device)
+            options.pipeline,
+            device=device,
+            dtype=choose_dtype(options.dtype, device, options.pipeline),
         )
         if options.lora is not None:
             add_lora(pipe, options.lora)
