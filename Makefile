@@ -88,7 +88,7 @@ lint: $(VENV)/.dev  ## Style, formatting and types
 	mkdir -p $(VENV)/typing && ln -sfn $(CURDIR) $(VENV)/typing/pack
 	MYPYPATH=$(VENV)/typing $(VENV)/bin/mypy -p pack.nodes
 
-bench: $(VENV)/.dev  ## Ratios of speed; PEER=PATH names a checkout of the authors' code
+bench: $(VENV)/.dev  ## A step beside other loops and the network alone; PEER=PATH names a checkout of the authors' code
 	$(VENV)/bin/python -m benchmarks $(if $(PEER),--peer $(PEER))
 
 clean:  ## Remove what the targets above made

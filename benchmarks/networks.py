@@ -22,6 +22,19 @@ CONFIG_256 = ADMConfig(
     noise_schedule="linear",
 )
 
+# Of the same kind, small: what a loop adds shows where the network takes little.
+CONFIG_64 = ADMConfig(
+    image_size=64,
+    num_channels=32,
+    num_res_blocks=1,
+    channel_mult=(1, 2, 3, 4),
+    attention_levels=(2, 3),
+    num_head_channels=32,
+    resblock_updown=True,
+    learn_sigma=True,
+    noise_schedule="linear",
+)
+
 
 def embedded_config() -> ADMConfig:
     """What the embedded 64x64 model is."""

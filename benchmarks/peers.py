@@ -1,4 +1,7 @@
-"""The paper authors' code (github.com/jychoi118/ilvr_adm), from a checkout that the user names."""
+"""The loops that ours is beside: the paper authors' and diffusers'.
+
+The authors' code (github.com/jychoi118/ilvr_adm) is taken from a checkout that the user names.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
+import diffusers
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ilvr_latent.adm.unet import ADM
 
@@ -46,6 +51,7 @@ def sampler(peer: Path, model: ADM, y_0: Tensor, *, n: int, steps: int) -> Calla
         "image_size": config.image_size,
         "num_channels": config.num_channels,
         "num_res_blocks": config.num_res_blocks,
+        "channel_mult": ",".join(map(str, config.channel_mult)),
         "attention_resolutions": ",".join(
             str(config.image_size >> level) for level in config.attention_levels
         ),
@@ -71,3 +77,28 @@ def sampler(peer: Path, model: ADM, y_0: Tensor, *, n: int, steps: int) -> Calla
         return out
 
     return run
+
+
+class _Network(nn.Module):
+    """Our network as diffusers' pipelines ask for it."""
+
+    def __init__(self, model: ADM) -> None:
+        super().__init__()
+        config = model.config
+        self.model, self.dtype, self.device = model, torch.float32, model.device
+        self.config = SimpleNamespace(sample_size=config.image_size, in_channels=3)
+
+    def forward(self, x: Tensor, t: Tensor) -> Any:
+        return SimpleNamespace(sample=self.model(x, t.expand(len(x))))
+
+
+def pipeline(model: ADM) -> Any:
+    """diffusers' DDPMPipeline with our network.
+
+    Args:
+        model: of a linear schedule, with learned variance.
+    """
+    scheduler = diffusers.DDPMScheduler(variance_type="learned_range", beta_schedule="linear")
+    pipe: Any = diffusers.DDPMPipeline(_Network(model), scheduler)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe

@@ -42,7 +42,7 @@ class Study:
 
     def seeds(self, k: int) -> list[int]:
         """Of the k-th sample of every reference."""
-        return [self.store.seeds(r, [k])[0] for r in range(len(self.references))]
+        return self.store.seeds((r, k) for r in range(len(self.references)))
 
     def finished(self) -> list[Row]:
         """Every row that is there, whichever calls were asked for."""
@@ -52,8 +52,7 @@ class Study:
 
     def write(self, row: Row, pictures: Tensor, calls: int) -> None:
         """Keep a row: pictures (R, K, 3, S, S), and what they cost."""
-        for reference, of_one in enumerate(pictures):
-            self.store.write(row.name, reference, range(self.samples), to_images(of_one))
+        self.store.write(row.name, self.store.places, to_images(pictures.flatten(0, 1)))
         self.store.record(row.name, {**asdict(row), "calls": calls})
 
     def read(self, row: Row) -> tuple[Tensor, int]:

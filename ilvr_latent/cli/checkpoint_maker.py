@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from ..diffusion.schedule import Schedule
 from ..embedded import PIXEL_MODEL
 from ..errors import InputError
 from ..pictures.images import to_images
+from .batches import guide_of_all, of_each
 from .common import Advance, choose_dtype
 from .guiding import Guiding, parse_flags
 from .making import Watch
@@ -36,7 +37,7 @@ class ADMPictures:
 
     def __init__(self, options: Settings, device: torch.device) -> None:
         path = PIXEL_MODEL if options.checkpoint == "embedded" else options.checkpoint
-        dtype = choose_dtype(options.dtype, device)
+        dtype = choose_dtype(options.dtype, device, options.checkpoint)
         self._model = load_adm(path, device=device, dtype=dtype, **parse_flags(options.flag))
         config = self._model.config
         self.size = config.image_size, config.image_size
@@ -96,6 +97,10 @@ class ADMPictures:
         hooks = frozenset(HOOKS) - missing
         begun(guide, Run(schedule, tuple(references.shape), device, seeds, hooks))
 
+    def shared(self, settings: Settings) -> Hashable:
+        """See :class:`.making.PictureMaker`."""
+        return settings.of_the_run()
+
     def _with_style(self, guide: Guide, settings: Settings) -> Guide:
         return with_style(guide, settings, self.size, lambda picture: picture)
 
@@ -103,31 +108,42 @@ class ADMPictures:
         config = self._model.config
         return Schedule(config.noise_schedule, config.diffusion_steps, settings.steps)
 
+    def _labels(self, classes: Sequence[int | None]) -> Tensor | None:
+        known = [label for label in classes if label is not None]
+        given = torch.tensor(known) if known else None
+        return labels_for(self._model.config, given, len(classes), self._model.device)
+
     def make(
         self,
         references: Tensor,
-        settings: Settings,
+        settings: Settings | Sequence[Settings],
         seeds: Sequence[int],
         advance: Advance,
         watch: Watch | None = None,
     ) -> list[Image.Image]:
         """See :class:`.making.PictureMaker`."""
-        model, reference = self._model, settings.reference(references, self.mask)
-        sampler, eta, noise = settings.reverse(len(self._schedule(settings)))
+        model, each = self._model, of_each(settings, len(seeds))
+        # Of what the pictures have in common.
+        settings = each[0]
+        steps = len(self._schedule(settings))
+        sampler, eta, _ = settings.reverse(steps)
         pictures = references.to(model.device)
-        guide = self._guiding.method(settings, pictures, self.mask, noise)
-        guide = guide if watch is None else watch(guide, reference)
-        guide = self._guiding.around(settings, guide, pictures, self.mask)
-        guide = self._with_style(guide, settings)
+
+        def guide_of(own: Settings, pictures: Tensor) -> Guide:
+            *_, noise = own.reverse(steps)
+            guide = self._guiding.method(own, pictures, self.mask, noise)
+            guide = guide if watch is None else watch(guide, own.reference(pictures, self.mask))
+            guide = self._guiding.around(own, guide, pictures, self.mask)
+            return self._with_style(guide, own)
+
+        guide = guide_of_all(each, pictures, guide_of)
         start = method_of(settings).start(
-            pictures.repeat(len(seeds) // len(pictures), 1, 1, 1), len(self._schedule(settings))
+            pictures.repeat(len(seeds) // len(pictures), 1, 1, 1), steps
         )
         common: dict[str, Any] = {
             "shape": (len(seeds), *references.shape[1:]),
             "steps": settings.steps,
-            "class_labels": labels_for(
-                model.config, settings.class_label, len(seeds), model.device
-            ),
+            "class_labels": self._labels([own.class_label for own in each]),
             "noise": SeededNoise(list(seeds), model.device),
             "callback": lambda step, x: advance(),
         }

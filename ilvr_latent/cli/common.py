@@ -15,6 +15,7 @@ import torch
 
 from ..errors import InputError
 from ..pictures.files import output_folder
+from ..precision import automatic_dtype
 
 MOST = 1_000_000
 EVERY = 20.0  # seconds between lines of progress
@@ -47,10 +48,16 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` is bf16 on CUDA, else fp32: many CPUs compute bf16 slower than fp32."""
+def choose_dtype(name: str, device: torch.device, model: str | None) -> torch.dtype:
+    """What ``--dtype`` says; ``auto``: see :mod:`..precision`.
+
+    Args:
+        name: as it was typed.
+        device: where the network is to be.
+        model: its file or folder, or ``embedded``.
+    """
     if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+        return automatic_dtype(device, fits_fp16=model == "embedded")
     return DTYPES[name]
 
 
@@ -146,13 +153,15 @@ def quiet_diffusers() -> None:
 
 
 def check_counts(options: argparse.Namespace, *names: str) -> None:
-    """Refuse counts below 1, and those that are no count that anyone waits for.
+    """Refuse counts below 1, and those that are no count that anyone waits for; ``None`` is none.
 
     Raises:
         InputError: there is one.
     """
     for name in names:
         count, flag = getattr(options, name), name.replace("_", "-")
+        if count is None:
+            continue
         if count < 1:
             raise InputError(f"--{flag} is {count}; use 1 or more.")
         if count > MOST:

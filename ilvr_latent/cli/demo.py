@@ -12,15 +12,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..diffusion.loop import sample_with
+from ..diffusion.noise import SeededNoise
+from ..diffusion.side_by_side import SideBySide
 from ..embedded import REFERENCES, load_embedded, load_embedded_pipeline
+from ..guides.ilvr import ILVR
 from ..guides.lowpass import LowPass
 from ..guides.reference import Reference
 from ..guides.window import Window
 from ..pictures.files import output_folder
 from ..pictures.images import fit_to, read_image, save_png, to_images, to_tensor
 from ..pictures.sheet import Column, contact_sheet
-from ..sampling import sample
 from . import demo_latent
+from .batches import MOST
 from .common import Advance, choose_device, choose_dtype, progress, quiet_diffusers
 
 if TYPE_CHECKING:
@@ -65,19 +69,31 @@ class Figure:
         self, model: ADM, references: Tensor, advance: Advance
     ) -> list[list[list[Image.Image]]]:
         """Pictures under [setting][row][seed]."""
-        made = []
-        for factor, window in self.settings:
-            y_0 = references.repeat_interleave(len(SEEDS), dim=0)
-            x = sample(
+        y_0 = references.repeat_interleave(len(SEEDS), dim=0)
+        seeds = list(SEEDS) * len(self.rows)
+        pictures: list[Image.Image] = []
+        for settings in self.batches:
+            parts = [
+                (ILVR(Reference(y_0, factor, window=window)), len(y_0))
+                for factor, window in settings
+            ]
+            x = sample_with(
                 model,
-                Reference(y_0, factor, window=window),
+                SideBySide(parts),
+                shape=(len(settings) * len(y_0), *y_0.shape[1:]),
                 steps=STEPS,
-                seed=list(SEEDS) * len(self.rows),
+                noise=SeededNoise(seeds * len(settings), model.device),
                 callback=lambda step, x: advance(),
             )
-            pictures = to_images(x)
-            made.append([pictures[k : k + len(SEEDS)] for k in range(0, len(pictures), len(SEEDS))])
-        return made
+            pictures += to_images(x)
+        taken = iter(pictures)
+        return [[[next(taken) for _ in SEEDS] for _ in self.rows] for _ in self.settings]
+
+    @property
+    def batches(self) -> list[tuple[tuple[float, Window], ...]]:
+        """The settings that are sampled at once."""
+        size = max(1, MOST // (len(self.rows) * len(SEEDS)))
+        return [self.settings[k : k + size] for k in range(0, len(self.settings), size)]
 
 
 FACTOR_FIGURE = Figure(FACTOR_ROWS, tuple((factor, Window()) for factor in FACTORS))
@@ -91,14 +107,15 @@ def run(options: argparse.Namespace) -> None:
     started = time.monotonic()
     folder = output_folder(options.output)
     device = choose_device(options.device)
-    dtype = choose_dtype("auto", device)
+    dtype = choose_dtype("auto", device, "embedded")
     how = f"with {torch.get_num_threads()} threads" if device.type == "cpu" else "with its GPU"
     print(f"Three figures on {device}, {how}; two free cores take about a minute.", flush=True)
     model = load_embedded(device=device, dtype=dtype)
     quiet_diffusers()
     pipe = load_embedded_pipeline(device=device, dtype=dtype)
     pipe.set_progress_bar_config(disable=True)
-    calls = int(STEPS) * (len(FACTORS) + len(RANGES)) + demo_latent.CALLS
+    batches = len(FACTOR_FIGURE.batches) + len(RANGE_FIGURE.batches)
+    calls = int(STEPS) * batches + demo_latent.CALLS
     with progress("demo", calls) as advance:
         save_png(factor_figure(model, advance), folder / "factor.png")
         save_png(range_figure(model, advance), folder / "range.png")

@@ -23,6 +23,7 @@ from ..pictures.images import save_png, to_images
 from ..pictures.sheet import Column, contact_sheet
 from . import evaluate_methods, evaluate_networks
 from . import options as table
+from .batches import MOST
 from .common import check_counts, progress, report
 from .evaluate_networks import find_pictures, load_networks, measured_domain
 from .evaluate_rows import RowMaker, gallery_of
@@ -59,8 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate_methods.add_arguments(parser)
     evaluate_networks.add_arguments(parser)
     table.add_arguments(parser)
-    # --steps and its default depend on --quick; pairs of samples are best made together.
-    parser.set_defaults(steps=None, batch_size=SAMPLES)
+    # --steps and its default depend on --quick. The size of a batch is written down with the
+    # samples, so it does not depend on the memory that is free.
+    parser.set_defaults(steps=None, batch_size=MOST)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -98,7 +100,7 @@ def run(options: argparse.Namespace) -> None:
     _write(options.output / "evaluation.json", json.dumps(record, indent=2) + "\n")
     _write(options.output / "evaluation.md", text)
     save_png(curves(tables, networks.sentence.replace("*", "")), options.output / "evaluation.png")
-    made = sum(len(batch.samples) for batch in batches)
+    made = sum(len(batch.places) for batch in batches)
     took = f"{made} pictures made in {time.monotonic() - started:.0f} s"
     report(options.json, record, f"{text}\n{took}; in {options.output}")
 

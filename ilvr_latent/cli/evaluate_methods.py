@@ -127,14 +127,14 @@ class MethodMaker:
 
     def make(
         self,
-        reference: Tensor,
+        references: Tensor,
         setting: Contestant,
         seeds: Sequence[int],
         advance: Callable[[], None],
     ) -> list[Image.Image]:
         """See :class:`..evaluation.store.Maker`."""
         settings = self.settings(setting)
-        return self._maker.make(reference, settings, seeds, lambda _=1: advance())
+        return self._maker.make(references, settings, seeds, lambda _=1: advance())
 
 
 def run(options: argparse.Namespace) -> None:
@@ -208,7 +208,7 @@ def _make(
     store, name = gallery.store, batch.setting.name
     known = store.records().get(name, {"seconds": 0.0, "pictures": 0})
     known["seconds"] += clock() - begun
-    known["pictures"] += len(batch.samples)
+    known["pictures"] += len(batch.places)
     store.record(name, known)
 
 

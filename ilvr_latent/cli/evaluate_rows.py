@@ -71,13 +71,13 @@ class RowMaker:
 
     def make(
         self,
-        reference: Tensor,
+        references: Tensor,
         setting: Setting,
         seeds: Sequence[int],
         advance: Callable[[], None],
     ) -> list[Image.Image]:
         """See :class:`..evaluation.store.Maker`."""
-        return self._maker.make(reference, self._settings(setting), seeds, lambda _=1: advance())
+        return self._maker.make(references, self._settings(setting), seeds, lambda _=1: advance())
 
 
 class SizedMaker(Maker[R], Protocol[R]):
@@ -106,6 +106,7 @@ def gallery_of(
     store = RowStore(options.output / "pictures", names, options.samples, options.seed)
     gallery = Gallery(store, maker, references, options.batch_size)
     device = choose_device(options.device)
+    model = options.pipeline or options.model or "embedded"
     made_with = {
         **written,
         "model_sha256": model_digest(options),
@@ -116,7 +117,7 @@ def gallery_of(
         "seed": options.seed,
         "batch_size": options.batch_size,
         "device": device.type,
-        "dtype": str(choose_dtype(options.dtype, device)).removeprefix("torch."),
+        "dtype": str(choose_dtype(options.dtype, device, model)).removeprefix("torch."),
     }
     return gallery, made_with
 

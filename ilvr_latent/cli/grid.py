@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from ..pictures.files import output_folder
 from ..pictures.images import find_one_image, fit_to, save_png, to_images, to_tensor
 from ..pictures.sheet import grid_sheet
 from . import options as table
-from .common import check_counts, output_png, progress, report
+from .batches import batches, pictures_at_a_time
+from .common import check_counts, choose_device, output_png, progress, report
 from .maker import load_maker
 from .making import PictureMaker, matched_part
 from .options import axes
@@ -58,7 +58,7 @@ class Cell:
         row: of the sheet.
         column: of the sheet.
         options: the command's, with those of the axes in their place.
-        settings: what the options say; cells with equal ones are sampled together.
+        settings: what the options say.
     """
 
     row: int
@@ -89,11 +89,13 @@ def run(options: argparse.Namespace) -> None:
 
     made: dict[tuple[int, int], Image.Image] = {}
     files: list[str] = []
-    batches = list(_batches(cells, options.batch_size))
-    with progress("sampling", sum(maker.calls(b[0].settings) for b in batches)) as advance:
-        for batch in batches:
+    size = pictures_at_a_time(options.batch_size, maker.size, choose_device(options.device))
+    together = list(batches(cells, lambda cell: cell.settings, maker, size))
+    with progress("sampling", sum(maker.calls(b[0].settings) for b in together)) as advance:
+        for batch in together:
             seeds = [cell.options.seed for cell in batch]
-            results = maker.make(reference, batch[0].settings, seeds, advance)
+            own = [cell.settings for cell in batch]
+            results = maker.make(reference, own, seeds, advance)
             for cell, result in zip(batch, results, strict=True):
                 made[cell.row, cell.column] = result
                 if options.cells is not None:
@@ -123,15 +125,6 @@ def _with_similarity(cell: Cell, maker: PictureMaker) -> Cell:
         return cell
     cell.options.factor = take_similarity(cell.options, maker)
     return replace(cell, settings=Settings.of(cell.options, cell.options.factor))
-
-
-def _batches(cells: list[Cell], size: int) -> Iterator[list[Cell]]:
-    groups: defaultdict[Settings, list[Cell]] = defaultdict(list)
-    for cell in cells:
-        groups[cell.settings].append(cell)
-    for group in groups.values():
-        for start in range(0, len(group), size):
-            yield group[start : start + size]
 
 
 def _record(

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from .. import __version__
 from ..errors import InputError
+from .cores import Machine, free_cores
 
 PROMPTS = ("prompt", "negative_prompt")
 # Each is a module of this folder, which is imported only when it is to run.
@@ -121,17 +122,13 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def share_the_cores() -> None:
-    """Compute on the cores that are free; to be called before PyTorch is imported.
-
-    Threads that wait for one another on a busy core make a program many times slower. Where
-    ``OMP_NUM_THREADS`` is set, that is how many there are.
-    """
+    """Compute on the cores that are free (:mod:`.cores`); before PyTorch is imported."""
     if "OMP_NUM_THREADS" in os.environ or "torch" in sys.modules:
         return
     # Not on every system.
     if hasattr(os, "sched_getaffinity") and hasattr(os, "getloadavg"):
-        cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
-        os.environ["OMP_NUM_THREADS"] = str(max(1, cores - round(load)))
+        threads = free_cores(Machine(), os.sched_getaffinity(0), os.getloadavg()[0])
+        os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 from PIL import Image
@@ -44,10 +44,14 @@ class PictureMaker(Protocol):
         """
         ...
 
+    def shared(self, settings: Settings) -> Hashable:
+        """What the pictures of a batch have in common: it is equal, whatever else they are."""
+        ...
+
     def make(
         self,
         references: Tensor,
-        settings: Settings,
+        settings: Settings | Sequence[Settings],
         seeds: Sequence[int],
         advance: Advance,
         watch: Watch | None = None,
@@ -56,10 +60,10 @@ class PictureMaker(Protocol):
 
         Args:
             references: (B, 3, H, W) in [-1, 1], one for all or one for each seed.
-            settings: that were checked.
+            settings: that were checked, of all pictures or of each; see :meth:`shared`.
             seeds: one for each picture.
             advance: called as progress is made.
-            watch: put around the method.
+            watch: put around each method.
         """
         ...
 

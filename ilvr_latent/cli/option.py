@@ -21,6 +21,7 @@ class Option:
         group: of the help text; options of the group ``window`` exclude each other.
         axis: may vary over a grid.
         written: into pictures and reports.
+        own: of the guide of a picture alone: it may be another for each picture of a batch.
     """
 
     help: str | None = None
@@ -31,6 +32,7 @@ class Option:
     group: str = ""
     axis: bool = False
     written: bool = False
+    own: bool = False
 
     def add_to(self, target: Any, name: str, default: Any) -> None:
         """Add it to a parser or a group of one."""

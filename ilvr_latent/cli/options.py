@@ -30,7 +30,7 @@ from .option import Option, option
 from .options_of_methods import OptionsOfMethods
 
 INPAINTING, WITH_PIPELINE = "inpainting", "with --pipeline"
-_STYLE: dict[str, Any] = {"group": "style of a second picture", "written": True}
+_STYLE: dict[str, Any] = {"group": "style of a second picture", "written": True, "own": True}
 AUTO = "auto"
 
 
@@ -62,15 +62,27 @@ class Options(OptionsOfMethods):
         choices=get_args(Kernel),
         axis=True,
         written=True,
+        own=True,
     )
     weight: str = option(
-        "1", "0 (off) to 1 (the paper), or points over the window: 0:1,0.5:0.8,1:0", axis=True
+        "1",
+        "0 (off) to 1 (the paper), or points over the window: 0:1,0.5:0.8,1:0",
+        axis=True,
+        own=True,
     )
     start: float | None = option(
-        None, "where matching starts, 0 (default) = noisiest", read=float, axis=True
+        None,
+        "where matching starts, 0 (default) = noisiest",
+        read=float,
+        axis=True,
+        own=True,
     )
     end: float | None = option(
-        None, "where it ends, 1 (default) = the finished picture", read=float, axis=True
+        None,
+        "where it ends, 1 (default) = the finished picture",
+        read=float,
+        axis=True,
+        own=True,
     )
     timestep_range: tuple[int, int] | None = option(
         None,
@@ -79,6 +91,7 @@ class Options(OptionsOfMethods):
         group="window",
         nargs=2,
         metavar=("HI", "LO"),
+        own=True,
     )
     step_range: tuple[int, int] | None = option(
         None,
@@ -87,6 +100,7 @@ class Options(OptionsOfMethods):
         group="window",
         nargs=2,
         metavar=("FIRST", "LAST"),
+        own=True,
     )
     steps: str = option(
         defaults.COMMAND_STEPS, "network calls: 50, ddim25, or 10,10,5", axis=True, written=True
@@ -129,7 +143,12 @@ class Options(OptionsOfMethods):
         None, "of ode: error of a step; by default one step a level", read=float, **_CHECKPOINT
     )
     space: Space = option(
-        defaults.SPACE, "what is matched", choices=get_args(Space), axis=True, written=True
+        defaults.SPACE,
+        "what is matched",
+        choices=get_args(Space),
+        axis=True,
+        written=True,
+        own=True,
     )
     band: Literal["coarse", "fine"] = option(
         "coarse",
@@ -137,6 +156,7 @@ class Options(OptionsOfMethods):
         choices=("coarse", "fine"),
         axis=True,
         written=True,
+        own=True,
     )
     reference_noise: Literal["auto"] | ReferenceNoise = option(
         AUTO,
@@ -144,6 +164,7 @@ class Options(OptionsOfMethods):
         choices=(AUTO, *get_args(ReferenceNoise)),
         axis=True,
         written=True,
+        own=True,
     )
     strength: float | None = option(
         None,
@@ -152,9 +173,19 @@ class Options(OptionsOfMethods):
         axis=True,
         written=True,
     )
-    batch_size: int = option(8, "pictures at a time", read=int, metavar="B")
+    batch_size: int | None = option(
+        None,
+        "pictures at a time (16, or as many as half of the free memory holds)",
+        read=int,
+        metavar="B",
+    )
     class_label: int | None = option(
-        None, "for class-conditional models", read=int, axis=True, **_CHECKPOINT
+        None,
+        "for class-conditional models",
+        read=int,
+        axis=True,
+        **_CHECKPOINT,
+        own=True,
     )
     device: str = option(AUTO, "auto, cpu, cuda, cuda:1, mps")
     dtype: str = option(AUTO, choices=(AUTO, *DTYPES))
@@ -205,8 +236,8 @@ class Options(OptionsOfMethods):
         group=WITH_PIPELINE,
         metavar="PATH",
     )
-    prompt: str | None = option(None, metavar="TEXT", axis=True, **_PIPELINE)
-    negative_prompt: str | None = option(None, metavar="TEXT", axis=True, **_PIPELINE)
+    prompt: str | None = option(None, metavar="TEXT", axis=True, own=True, **_PIPELINE)
+    negative_prompt: str | None = option(None, metavar="TEXT", axis=True, own=True, **_PIPELINE)
     guidance_scale: float | None = option(
         None, "by default the pipeline's own", read=float, metavar="G", axis=True, **_PIPELINE
     )

@@ -15,7 +15,7 @@ _METHOD: dict[str, Any] = {
     "group": "methods that follow the reference",
     "written": True,
 }
-_CLASSIFIER: dict[str, Any] = {**_METHOD, "group": "classifier"}
+_CLASSIFIER: dict[str, Any] = {**_METHOD, "group": "classifier", "own": True}
 _LOSS: dict[str, Any] = {**_METHOD, "group": "universal guidance"}
 
 LOSSES = ("colours", "picture", "edges", "style")
@@ -38,19 +38,31 @@ class OptionsOfMethods:
         "of egsde: away from the reference's domain, by --classifier's features",
         read=float,
         axis=True,
+        own=True,
         **_METHOD,
     )
     faithful: float = option(
-        _DEFAULT["faithful"], "of egsde: to its layout", read=float, axis=True, **_METHOD
+        _DEFAULT["faithful"],
+        "of egsde: to its layout",
+        read=float,
+        axis=True,
+        **_METHOD,
+        own=True,
     )
     blocks: int = option(
-        _DEFAULT["blocks"], "of sddm: along each side", read=int, axis=True, **_METHOD
+        _DEFAULT["blocks"],
+        "of sddm: along each side",
+        read=int,
+        axis=True,
+        **_METHOD,
+        own=True,
     )
     energy_weight: float = option(
         _DEFAULT["energy_weight"],
         "of sddm: of the energy of --classifier's features (the paper: 25)",
         read=float,
         axis=True,
+        own=True,
         **_METHOD,
     )
     classifier: str | None = option(

@@ -7,7 +7,7 @@ import inspect
 import logging
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from ..errors import InputError
 from ..guides.ilvr import ILVR
 from ..guides.reference import Reference
 from ..pictures.images import to_images
+from .batches import guide_of_all, of_each
 from .common import Advance, choose_dtype, quiet_diffusers
 from .making import Watch
 from .settings import Settings
@@ -42,7 +43,9 @@ class PipelinePictures:
 
         assert options.pipeline is not None
         pipe = load_pipeline(
-            options.pipeline, device=device, dtype=choose_dtype(options.dtype, device)
+            options.pipeline,
+            device=device,
+            dtype=choose_dtype(options.dtype, device, options.pipeline),
         )
         if options.lora is not None:
             add_lora(pipe, options.lora)
@@ -70,9 +73,9 @@ class PipelinePictures:
         """See :class:`.making.PictureMaker`."""
         pipe = self._pipe(settings)
         _call_settings(pipe, settings, self.size)
-        reference = self._reference(references, settings)
-        self._callback(pipe, reference, settings, [0], None)
-        _check_window(pipe, reference, settings)
+        latents = self._latents(references)
+        self._callback(pipe, latents, [settings], [0], None)
+        _check_window(pipe, self._reference(latents, settings), settings)
         for what in ("prompt", "negative_prompt"):
             text = getattr(settings, what)
             if text and text not in self._read:
@@ -103,8 +106,8 @@ class PipelinePictures:
 
         return encode_reference(self._from_noise, picture)
 
-    def _reference(self, references: Tensor, settings: Settings) -> Reference:
-        latents, mask = self._latents(references), self.mask
+    def _reference(self, latents: Tensor, settings: Settings) -> Reference:
+        mask = self.mask
         if mask is not None:
             mask = F.interpolate(mask, latents.shape[-2:], mode="area")
         return settings.reference(latents, mask)
@@ -112,40 +115,55 @@ class PipelinePictures:
     def _callback(
         self,
         pipe: Any,
-        reference: Reference,
-        settings: Settings,
+        latents: Tensor,
+        settings: Sequence[Settings],
         seeds: Sequence[int],
         watch: Watch | None,
     ) -> Any:
         from ..pipelines import GuideCallback
 
-        guide: Guide = ILVR(reference, reference_noise=settings.chosen_noise)
-        styled = settings.style is not None
-        predictions = settings.space == "prediction" or watch is not None or styled
-        guide = guide if watch is None else watch(guide, reference)
-        guide = with_style(guide, settings, self.size, self._encoded_style)
-        return GuideCallback(pipe, guide, reference.image, predictions=predictions, seed=seeds)
+        def guide_of(own: Settings, latents: Tensor) -> Guide:
+            reference = self._reference(latents, own)
+            guide: Guide = ILVR(reference, reference_noise=own.chosen_noise)
+            guide = guide if watch is None else watch(guide, reference)
+            return with_style(guide, own, self.size, self._encoded_style)
+
+        predictions = watch is not None or any(
+            own.space == "prediction" or own.style is not None for own in settings
+        )
+        guide = guide_of_all(settings, latents, guide_of)
+        return GuideCallback(pipe, guide, latents, predictions=predictions, seed=seeds)
+
+    def shared(self, settings: Settings) -> Hashable:
+        """See :class:`.making.PictureMaker`."""
+        from ..pipelines.levels import solver_of
+
+        # Where one picture was matched, their corrector sits out for the whole batch.
+        corrects = solver_of(self._pipe(settings).scheduler).corrects
+        return settings if corrects else settings.of_the_run()
 
     def make(
         self,
         references: Tensor,
-        settings: Settings,
+        settings: Settings | Sequence[Settings],
         seeds: Sequence[int],
         advance: Advance,
         watch: Watch | None = None,
     ) -> list[Image.Image]:
         """See :class:`.making.PictureMaker`."""
+        each = of_each(settings, len(seeds))
+        # Of what the pictures have in common.
+        settings = each[0]
         pipe = self._pipe(settings)
         arguments = _call_settings(pipe, settings, self.size)
         for option in ("prompt", "negative_prompt"):
             if option in arguments:
-                arguments[option] = [arguments[option]] * len(seeds)
+                arguments[option] = [getattr(own, option) for own in each]
         if settings.strength is not None:
             arguments["image"] = to_images(references.expand(len(seeds), -1, -1, -1))
         # On the CPU, as diffusers advises: the same picture on every device.
         arguments["generator"] = [torch.Generator().manual_seed(seed) for seed in seeds]
-        reference = self._reference(references, settings)
-        with self._callback(pipe, reference, settings, seeds, watch):
+        with self._callback(pipe, self._latents(references), each, seeds, watch):
             made: list[Image.Image] = pipe(**arguments).images
         advance()
         return made

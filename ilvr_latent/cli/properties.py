@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
     check_counts(options, "steps")
     folder = output_folder(options.output)
     device = choose_device(options.device)
-    model = load_embedded(device=device, dtype=choose_dtype("auto", device))
+    model = load_embedded(device=device, dtype=choose_dtype("auto", device, "embedded"))
     figures = {
         "property-nested": nested_figure,
         "property-range": range_figure,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -17,7 +18,8 @@ from ..pictures.images import find_one_image, fit_to, save_png, to_images, to_te
 from ..pictures.recording_plot import below, figure
 from ..pictures.sheet import Column, contact_sheet
 from . import options as table
-from .common import Advance, check_counts, output_png, progress, report
+from .batches import MOST, batches, pictures_at_a_time
+from .common import Advance, check_counts, choose_device, output_png, progress, report
 from .maker import load_maker
 from .making import PictureMaker, matched_part
 from .settings import Settings
@@ -41,9 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Check everything, sample twice, and write the figure and its numbers."""
     check_counts(options, "samples", "batch_size")
-    if options.samples > options.batch_size:
+    most = options.batch_size or MOST
+    if options.samples > most:
         raise InputError(
-            f"--samples is {options.samples}, more than the --batch-size of {options.batch_size} "
+            f"--samples is {options.samples}, more than the --batch-size of {most} "
             "that is sampled at once; raise that or take fewer."
         )
     chosen = Settings.of(options, options.factor)
@@ -55,10 +58,13 @@ def run(options: argparse.Namespace) -> None:
     maker.check(reference, chosen)
 
     seeds = [options.seed + k for k in range(options.samples)]
-    off = chosen.without_reference()
-    with progress("sampling", 2 * maker.calls(chosen)) as advance:
-        pictures, recording = _recorded(maker, reference, chosen, seeds, advance)
-        plain, without = _recorded(maker, reference, off, seeds, advance)
+    size = pictures_at_a_time(options.batch_size, maker.size, choose_device(options.device))
+    # The numbers of a kind are over its samples, which are sampled at once.
+    kinds = [chosen, chosen.without_reference()]
+    runs = list(batches(kinds, lambda kind: kind, maker, max(1, size // len(seeds))))
+    with progress("sampling", len(runs) * maker.calls(chosen)) as advance:
+        found = [one for run in runs for one in _recorded(maker, reference, run, seeds, advance)]
+    (pictures, recording), (plain, without) = found
 
     held_to = matched_part(maker, reference, chosen.factor, chosen.kernel, chosen.band)
     shown = [to_images(reference)[0], held_to[0], plain[0], pictures[0]]
@@ -81,15 +87,16 @@ def run(options: argparse.Namespace) -> None:
 def _recorded(
     maker: PictureMaker,
     reference: Tensor,
-    chosen: Settings,
-    seeds: list[int],
+    kinds: Sequence[Settings],
+    seeds: Sequence[int],
     advance: Advance,
-) -> tuple[list[Image.Image], Recording]:
+) -> Iterator[tuple[list[Image.Image], Recording]]:
+    """Pictures of each kind, one for each seed, all of them sampled at once."""
     recordings: list[Recording] = []
     pictures = maker.make(
         reference,
-        chosen,
-        seeds,
+        [kind for kind in kinds for _ in seeds],
+        [*seeds] * len(kinds),
         advance,
         watch=lambda guide, compared: Recorder(
             guide, compared, lambda recording, *_: recordings.append(recording)
@@ -100,7 +107,10 @@ def _recorded(
             "This pipeline does not finish the picture by itself, so there is nothing to report; "
             "use one that denoises to the end."
         )
-    return pictures, recordings[-1]
+    for place in range(len(kinds)):
+        own = slice(place * len(seeds), (place + 1) * len(seeds))
+        # Kinds that are the same are recorded once.
+        yield pictures[own], recordings[min(place, len(recordings) - 1)]
 
 
 def _sentence(options: argparse.Namespace, recording: Recording) -> str:

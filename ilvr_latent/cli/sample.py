@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from ..pictures.files import name_for_results, output_folder
 from ..pictures.images import find_images, fit_to, read_image, save_png, to_images, to_tensor
 from ..pictures.sheet import Column, contact_sheet
 from . import options as table
-from .common import check_counts, progress, report
+from .batches import batches, pictures_at_a_time
+from .common import check_counts, choose_device, progress, report
 from .maker import load_maker
 from .making import PictureMaker, matched_part
 from .settings import Settings
@@ -86,12 +87,16 @@ def run(options: argparse.Namespace) -> None:
     names = _unique_names(paths)
     made: dict[Job, Image.Image] = {}
     files: list[str] = []
-    batches = list(_batches(options, len(paths)))
-    with progress("sampling", maker.calls(first) * len(batches)) as advance:
-        for batch in batches:
+    size = pictures_at_a_time(options.batch_size, maker.size, choose_device(options.device))
+    places = itertools.product(options.factor, range(len(paths)), range(options.samples))
+    jobs = [Job(reference, factor, k) for factor, reference, k in places]
+    together = list(batches(jobs, lambda job: chosen[job.factor], maker, size))
+    with progress("sampling", maker.calls(first) * len(together)) as advance:
+        for batch in together:
             of_batch = references[[job.reference for job in batch]]
             seeds = [options.seed + job.k for job in batch]
-            results = maker.make(of_batch, chosen[batch[0].factor], seeds, advance)
+            own = [chosen[job.factor] for job in batch]
+            results = maker.make(of_batch, own, seeds, advance)
             for job, picture in zip(batch, results, strict=True):
                 picture = _matched(picture, references[job.reference], maker, options)
                 made[job] = picture
@@ -106,13 +111,6 @@ def run(options: argparse.Namespace) -> None:
         {"files": files, "sheets": sheets, "settings": _settings(options, paths, None)},
         f"{len(files)} pictures and {', '.join(sheets)} in {options.output}",
     )
-
-
-def _batches(options: argparse.Namespace, references: int) -> Iterator[list[Job]]:
-    for factor in options.factor:
-        jobs = (Job(r, factor, k) for r in range(references) for k in range(options.samples))
-        while batch := list(itertools.islice(jobs, options.batch_size)):
-            yield batch
 
 
 def _matched(

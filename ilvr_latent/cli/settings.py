@@ -25,7 +25,7 @@ from .options import Options, table
 
 @dataclass(frozen=True)
 class Settings(Options):
-    """How one picture is made, but for the reference and the seed: equal ones share a batch."""
+    """How one picture is made, but for the reference and the seed."""
 
     @classmethod
     def of(cls, options: argparse.Namespace, factor: float) -> Settings:
@@ -161,6 +161,17 @@ class Settings(Options):
         return dataclasses.replace(
             self, weight="0", method="ilvr", class_=None, loss=None, style=None
         )
+
+    def of_the_run(self) -> Settings:
+        """What the pictures of a batch have in common: these, but for what is of guides alone."""
+        if self.loss is not None:
+            # Universal guidance asks the network itself.
+            return self
+        defaults_of: dict[str, Any] = {
+            field.name: field.default for field in dataclasses.fields(self)
+        }
+        own = ["factor", *(name for name, entry in table() if entry.own)]
+        return dataclasses.replace(self, **{name: defaults_of[name] for name in own})
 
     def reference(self, image: Tensor, mask: Tensor | None) -> Reference:
         """A picture or latent (B, C, H, W), matched as these settings say.

@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
     model = load_adm(
         PIXEL_MODEL if options.model == "embedded" else options.model,
         device=device,
-        dtype=choose_dtype(options.dtype, device),
+        dtype=choose_dtype(options.dtype, device, options.model),
         **parse_flags(options.flag),
     )
     config, side = model.config, model.config.image_size

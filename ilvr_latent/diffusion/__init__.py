@@ -16,12 +16,21 @@ from .loops import LOOPS
 from .multistep import DampedUniPC, DPMSolverPP2M, UniPC
 from .network_cold import sample_cold
 from .network_flow import encode_flow, sample_flow
-from .noise import CorrectorNoise, JumpNoise, NoiseSource, RecordedNoise, RepeatNoise, SeededNoise
+from .noise import (
+    CorrectorNoise,
+    DivisibleNoise,
+    JumpNoise,
+    NoiseSource,
+    RecordedNoise,
+    RepeatNoise,
+    SeededNoise,
+)
 from .predictor_corrector import PredictorCorrector, sample_pc
 from .probability_flow import encode_ode, sample_ode
 from .resampling import Resampling
 from .samplers import DDIM, DDPM, SAMPLERS, Sampler
 from .schedule import Schedule, Step
+from .side_by_side import SideBySide
 from .tiles import TiledDenoiser, Tiles
 
 __all__ = [
@@ -35,6 +44,7 @@ __all__ = [
     "DampedUniPC",
     "Denoiser",
     "DenoiserConfig",
+    "DivisibleNoise",
     "FilterDegradation",
     "GaussianDegradation",
     "Guide",
@@ -51,6 +61,7 @@ __all__ = [
     "Sampler",
     "Schedule",
     "SeededNoise",
+    "SideBySide",
     "Start",
     "Step",
     "TiledDenoiser",

@@ -12,16 +12,17 @@ All state of a run lives in the run, so one guide serves many runs, also at once
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
 from .. import defaults
 from ..errors import InputError
-from .noise import NoiseSource, ReferenceNoise
+from .noise import NoiseSource, ReferenceNoise, noise_of_pictures
 from .schedule import Schedule, Step
 
 
@@ -90,6 +91,25 @@ class Run:
     def area(self, mask: Tensor) -> Tensor:
         """A mask that broadcasts to the states of this run."""
         return mask
+
+    def with_pictures(self, pictures: slice) -> Self:
+        """The run of some pictures of its batch, with the noise that is theirs.
+
+        Raises:
+            InputError: the noise source cannot be divided.
+        """
+        shape, area = tuple(self.shape), self.inpainting_area
+        return dataclasses.replace(
+            self,
+            shape=(len(range(shape[0])[pictures]), *shape[1:]),
+            noise=noise_of_pictures(self.noise, pictures),
+            inpainting_area=None if area is None else of_pictures(area, pictures, shape[0]),
+        )
+
+
+def of_pictures(x: Tensor, pictures: slice, batch: int) -> Tensor:
+    """What of a tensor belongs to some pictures of a batch; all of it where it is one for all."""
+    return x[pictures] if x.ndim and len(x) == batch else x
 
 
 class GuideRun:

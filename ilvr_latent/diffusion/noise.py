@@ -20,6 +20,7 @@ from ..errors import InputError
 
 __all__ = [
     "CorrectorNoise",
+    "DivisibleNoise",
     "HeldNoise",
     "JumpNoise",
     "NoiseSource",
@@ -97,6 +98,29 @@ def corrector_of(noise: object) -> CorrectorNoise:
     return noise
 
 
+@runtime_checkable
+class DivisibleNoise(NoiseSource, Protocol):
+    """A noise source with numbers of its own for each picture of a batch."""
+
+    def part(self, pictures: slice) -> NoiseSource:
+        """The source of some pictures; what is drawn there is drawn from the whole, too."""
+        ...
+
+
+def noise_of_pictures(noise: NoiseSource, pictures: slice) -> NoiseSource:
+    """The noise of some pictures of a batch.
+
+    Raises:
+        InputError: the source cannot be divided.
+    """
+    if not isinstance(noise, DivisibleNoise):
+        raise InputError(
+            "The noise source has none for single pictures of a batch; give it a method "
+            "part(pictures), or take a SeededNoise."
+        )
+    return noise.part(pictures)
+
+
 class SeededNoise:
     """Noise from seeds, one stream for each picture: a picture does not change with its batch.
 
@@ -114,9 +138,21 @@ class SeededNoise:
     def _stream(self, seed: int) -> Generator:
         return Generator(self._device).manual_seed(seed % 2**64)
 
+    def part(self, pictures: slice) -> SeededNoise:
+        """The streams of some pictures, which they go on with together."""
+        self._open(pictures.stop)
+        part = SeededNoise([], self._device)
+        part._generators = self._generators[pictures]
+        return part
+
+    def _open(self, count: int) -> None:
+        """Streams from the single seed, for so many pictures."""
+        if self._first is not None:
+            begun = len(self._generators)
+            self._generators += [self._stream(self._first + k) for k in range(begun, count)]
+
     def _draw(self, shape: Sequence[int]) -> Tensor:
-        if self._first is not None and not self._generators:
-            self._generators = [self._stream(self._first + k) for k in range(shape[0])]
+        self._open(shape[0])
         if shape[0] != len(self._generators):
             raise InputError(
                 f"There are {len(self._generators)} seeds for a batch of {shape[0]}; "

@@ -30,6 +30,9 @@ class RowKind(Protocol):
         ...
 
 
+Place = tuple[int, int]
+"""Index of a reference, and number of a sample of it."""
+
 R = TypeVar("R", bound=RowKind)
 # Of what only takes rows.
 Taken = TypeVar("Taken", bound=RowKind, contravariant=True)
@@ -41,13 +44,11 @@ class Batch(Generic[R]):
 
     Attributes:
         setting: the row that they belong to.
-        reference: index of their reference.
-        samples: their numbers.
+        places: of which references they are, and which samples.
     """
 
     setting: R
-    reference: int
-    samples: range
+    places: Sequence[Place]
 
 
 class Maker(Protocol[Taken]):
@@ -67,7 +68,7 @@ class Maker(Protocol[Taken]):
 
     def make(
         self,
-        reference: Tensor,
+        references: Tensor,
         setting: Taken,
         seeds: Sequence[int],
         advance: Callable[[], None],
@@ -75,7 +76,7 @@ class Maker(Protocol[Taken]):
         """A picture for each seed.
 
         Args:
-            reference: (1, 3, H, W) in [-1, 1].
+            references: (B, 3, H, W) in [-1, 1], one for each seed.
             setting: of the row.
             seeds: one for each picture.
             advance: called as progress is made.
@@ -99,20 +100,23 @@ class RowStore:
     samples: int
     seed: int = 0
 
-    def seeds(self, reference: int, samples: Iterable[int]) -> list[int]:
-        """Of some samples of a reference."""
-        return [self.seed + SEEDS_OF_A_REFERENCE * reference + k for k in samples]
+    @property
+    def places(self) -> list[Place]:
+        """Of all samples of a row."""
+        return list(itertools.product(range(len(self.names)), range(self.samples)))
 
-    def has(self, row: str, reference: int, samples: Iterable[int]) -> bool:
+    def seeds(self, places: Iterable[Place]) -> list[int]:
+        """Of some samples."""
+        return [self.seed + SEEDS_OF_A_REFERENCE * reference + k for reference, k in places]
+
+    def has(self, row: str, places: Iterable[Place]) -> bool:
         """Whether they have all been made."""
-        return all(self._path(row, reference, k).exists() for k in samples)
+        return all(self._path(row, *place).exists() for place in places)
 
-    def write(
-        self, row: str, reference: int, samples: Iterable[int], pictures: Sequence[Image.Image]
-    ) -> None:
-        """Keep some samples of a reference."""
-        for k, picture in zip(samples, pictures, strict=True):
-            path = self._path(row, reference, k)
+    def write(self, row: str, places: Iterable[Place], pictures: Sequence[Image.Image]) -> None:
+        """Keep some samples."""
+        for place, picture in zip(places, pictures, strict=True):
+            path = self._path(row, *place)
             path.parent.mkdir(parents=True, exist_ok=True)
             save_png(picture, path)
 
@@ -122,8 +126,7 @@ class RowStore:
         Raises:
             InputError: a picture cannot be read, or is of another size.
         """
-        places = itertools.product(range(len(self.names)), range(self.samples))
-        paths = [self._path(row, *place) for place in places]
+        paths = [self._path(row, *place) for place in self.places]
         read = [to_tensor(read_image(path)) for path in paths]
         for path, picture in zip(paths, read, strict=True):
             if picture.shape != read[0].shape:
@@ -176,20 +179,19 @@ class Gallery(Generic[R]):
             self.maker.check(self.references, setting)
 
     def missing(self, settings: Sequence[R]) -> list[Batch[R]]:
-        """What has not been made yet; a batch is made whole, so that it is always the same."""
+        """What has not been made yet; a batch is of one row, and made whole: always the same."""
         return [
             batch
             for setting in settings
             for batch in self._batches(setting)
-            if not self.store.has(setting.name, batch.reference, batch.samples)
+            if not self.store.has(setting.name, batch.places)
         ]
 
     def make(self, batch: Batch[R], advance: Callable[[], None]) -> None:
         """Sample one batch and write its pictures."""
-        y_0 = self.references[batch.reference : batch.reference + 1]
-        seeds = self.store.seeds(batch.reference, batch.samples)
-        made = self.maker.make(y_0, batch.setting, seeds, advance)
-        self.store.write(batch.setting.name, batch.reference, batch.samples, made)
+        y_0 = self.references[[reference for reference, _ in batch.places]]
+        made = self.maker.make(y_0, batch.setting, self.store.seeds(batch.places), advance)
+        self.store.write(batch.setting.name, batch.places, made)
 
     def read(self, setting: R) -> Tensor:
         """The samples of a row, (R, K, 3, H, W) in [-1, 1]."""
@@ -202,10 +204,9 @@ class Gallery(Generic[R]):
         return pictures
 
     def _batches(self, setting: R) -> Iterator[Batch[R]]:
-        for reference in range(len(self.references)):
-            for first in range(0, self.store.samples, self.batch_size):
-                last = min(first + self.batch_size, self.store.samples)
-                yield Batch(setting, reference, range(first, last))
+        places = self.store.places
+        for first in range(0, len(places), self.batch_size):
+            yield Batch(setting, places[first : first + self.batch_size])
 
 
 def _read_record(path: Path) -> dict[str, Any]:

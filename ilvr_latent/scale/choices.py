@@ -7,6 +7,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
+from ..cli.common import choose_dtype
 from ..cli.options import Options, table
 from ..cli.settings import Settings
 from ..cli.translation import read_recipe, take_range
@@ -27,6 +30,20 @@ def options_of(settings: Mapping[str, Any]) -> argparse.Namespace:
         check_choice("setting", name, names)
     defaults = {field.name: field.default for field in dataclasses.fields(Options)}
     return argparse.Namespace(**{name: settings.get(name, defaults[name]) for name in names})
+
+
+def settle_device(options: argparse.Namespace, found: str) -> None:
+    """Write device and precision into the options: all workers have the same.
+
+    Args:
+        options: of the table.
+        found: what workers have, for ``auto``.
+    """
+    if options.device == "auto":
+        options.device = found
+    model = options.pipeline or options.model or "embedded"
+    dtype = choose_dtype(options.dtype, torch.device(options.device), model)
+    options.dtype = str(dtype).removeprefix("torch.")
 
 
 def check_options(options: argparse.Namespace) -> None:

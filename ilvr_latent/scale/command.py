@@ -16,12 +16,13 @@ from typing import Any
 
 import torch
 
-from ..cli.common import choose_dtype, duration
+from ..cli.common import duration
 from ..cli.evaluate_rows import model_digest
 from ..cli.translation import written_of_all
 from ..errors import InputError
 from ..evaluation.store import hold_to
 from ..pictures.files import output_folder
+from .choices import settle_device
 from .estimate import Estimate, count_and_draw, measure, rows_done, rows_to_measure
 from .job import Job
 from .machine import FAR, Workers, choose_workers, cluster
@@ -96,8 +97,7 @@ def _on(
     ray: Any, options: argparse.Namespace, wanted: int | None, source: Source, digest: str
 ) -> Said:
     workers = choose_workers(ray, wanted, options.gpus_per_worker, options.device)
-    if options.device == "auto":
-        options.device = workers.device
+    settle_device(options, workers.device)
     job = _job(ray, options, workers, source.root)
     if options.dry_run:
         return _estimate(ray, job, workers, source)
@@ -160,7 +160,7 @@ def _settings(job: Job, digest: str) -> dict[str, object]:
         "format": job.format,
         "batch_size": job.batch_size,
         "device": torch.device(options.device).type,
-        "dtype": str(choose_dtype(options.dtype, torch.device(options.device))),
+        "dtype": f"torch.{options.dtype}",
     }
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ..errors import InputError, about
 from ..pictures.images import as_rgb, decode_image, read_image
-from .choices import check_options, options_of
+from .choices import check_options, options_of, settle_device
 from .machine import choose_workers, require_ray, settle_down
 from .row import IMAGE, KEY, MASK, is_missing, read_settings
 from .store import digest, png
@@ -76,7 +76,7 @@ def translate(
     if not ray.is_initialized():
         ray.init()
     chosen = choose_workers(ray, workers, gpus_per_worker, options.device)
-    options.device = chosen.device if options.device == "auto" else options.device
+    settle_device(options, chosen.device)
     return dataset.map_batches(
         RowTranslator,
         fn_constructor_args=(options, batch_size, Path.cwd()),

@@ -136,4 +136,4 @@ def test_a_report_has_a_figure_and_its_numbers(command: Command, tmp_path: Path)
 
 @pytest.mark.usefixtures("no_sampling")
 def test_a_report_is_of_one_batch(command: Command) -> None:
-    command("report", "--samples", 9).is_refusal_of("--samples is 9", "--batch-size of 8")
+    command("report", "--samples", 17).is_refusal_of("--samples is 17", "--batch-size of 16")
