@@ -2,8 +2,8 @@
 
     python docs/lighter.py docs/images
 
-Every PNG of more than 60 kB becomes a WebP beside which it is deleted; what is smaller (plots,
-masks, icons) stays exact. The pages name the WebP.
+Every PNG of more than 60 kB becomes a WebP, and is deleted; what is smaller (plots, masks, icons)
+stays exact, and so does a PNG that ComfyUI opens as a workflow. The pages name the WebP.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def lighter(path: Path) -> Path:
 def main(folder: Path) -> None:
     """Those of a folder."""
     for path in sorted(folder.glob("*.png")):
-        if path.stat().st_size > LARGE:
+        with Image.open(path) as image:
+            opens_as_workflow = "workflow" in image.info
+        if path.stat().st_size > LARGE and not opens_as_workflow:
             print(lighter(path))
 
 

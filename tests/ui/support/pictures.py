@@ -116,7 +116,7 @@ def _pictures(page: Any, path: Path, output: Path) -> None:
         first = sorted(output.glob(f"ilvr-{name}_*.png"))[0]
         shutil.copyfile(first, DOCS / f"workflow-{name}.png")
     if name in SHOWN:
-        whole.save(DOCS / f"comfyui-{name}.jpg", quality=80)
+        whole.save(DOCS / f"comfyui-{name}.webp", quality=82, method=6)
     for page_of, (stem, kinds) in NODES.items():
         if stem == name:
             box = boxes(workflow)
