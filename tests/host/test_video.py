@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import ModuleType
 from typing import Any
 
@@ -183,7 +184,14 @@ def frames_of(latent: Tensor) -> Tensor:
 @pytest.mark.parametrize("space", ["state", "prediction"])
 @pytest.mark.parametrize("band", ["coarse", "fast", "fine"])
 @pytest.mark.parametrize("given", ["batch", "video", "still"])
-def test_a_batch_is_a_clip(pack: ModuleType, form: str, space: str, band: str, given: str) -> None:
+def test_a_batch_is_a_clip(
+    pack: ModuleType,
+    caplog: pytest.LogCaptureFixture,
+    form: str,
+    space: str,
+    band: str,
+    given: str,
+) -> None:
     """As AnimateDiff and SVD have it; four frames of the reference are laid over six."""
     import graph
     import mixture
@@ -194,7 +202,9 @@ def test_a_batch_is_a_clip(pack: ModuleType, form: str, space: str, band: str, g
         pack, mixture.mixture(form, BATCH), reference, kernel="spectral", space=space, band=band,
         frames_factor=3.0,
     )  # fmt: skip
+    caplog.set_level(logging.INFO)
     out = frames_of(mixture.sampled(model, shape=BATCH))
+    assert "references for" not in caplog.text
     phi = core.guides.bands.BANDS[band](N, "spectral", 3)
     wanted = core.guides.frames.with_frames(video, BATCH[0])
     away = float((phi(out) - phi(wanted)).norm() / wanted.norm())
@@ -202,22 +212,25 @@ def test_a_batch_is_a_clip(pack: ModuleType, form: str, space: str, band: str, g
     assert float((out - phi(out) - wanted + phi(wanted)).norm() / wanted.norm()) > 0.1
 
 
-def test_frames_of_a_batch_have_weights_and_masks(pack: ModuleType) -> None:
+def test_frames_of_a_batch_have_weights_and_masks(
+    pack: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
     """Masks are laid over the time, as those of a video are: two are a fade."""
     import graph
     import mixture
 
     core, reference = pack.ilvr_latent, clip(1)[:, :, 0]
+    caplog.set_level(logging.INFO)
     settings = {"kernel": "spectral", "frame_weights": "0:1, 0.4:1, 0.6:0"}
     model = graph.applied(pack, mixture.mixture("eps", BATCH), reference, **settings)
     out, phi = mixture.sampled(model, shape=BATCH), core.LowPass(N, "spectral")
     far = [distance(phi, one, reference[0]) for one in out]
     assert max(far[:3]) < 1e-3
     assert min(far[3:]) > 0.1
+    assert "The 6 pictures of the batch are the frames of a clip." in caplog.text
     masks = torch.stack([torch.ones(16, 16), torch.zeros(16, 16)])
-    run = pack.nodes.run.HostRun(
-        *[None] * 1, BATCH, torch.device("cpu"), None  # the schedule and noise are not asked
-    )  # fmt: skip
+    # Neither the schedule nor the noise is asked.
+    run = pack.nodes.run.HostRun(None, BATCH, torch.device("cpu"), None)
     assert run.area_of_frames(masks).shape == (6, 1, 16, 16)
     fade = run.area_of_frames(masks)[:, 0, 0, 0]
     assert bool((fade.diff() <= 0).all())
