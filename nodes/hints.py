@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..ilvr_latent.diffusion.guide import Guide
+from ..ilvr_latent.guides.reference import Reference
 from ..ilvr_latent.phrases import Phrase
 from .run import HostRun
 
@@ -50,11 +51,14 @@ def _of_references(run: HostRun, references: Sequence[Any]) -> Iterator[Phrase]:
     pictures = run.shape[0]
     whole = run.rows is not None and run.rows.pictures == [*range(pictures)]
     for reference in references:
+        clip = isinstance(reference, Reference) and reference.takes_batch_for_clip(run.shape)
         count = len(reference.image) if whole else 1
         if not bool(reference.image.any()):
             yield Phrase(
                 "The reference is an empty latent: use that of ILVR Reference (VAE Encode)."
             )
+        elif clip:
+            continue
         elif 1 < count < pictures and pictures % count:
             yield Phrase(
                 "{count} references for {pictures} pictures: some serve more often than others.",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..ilvr_latent import InputError, SeededNoise, defaults
 from ..ilvr_latent.diffusion.guide import Run
+from ..ilvr_latent.guides.frames import as_batch
 from .fitting import fit_latent, fit_mask, pixels_to_a_cell
 from .levels import HostSchedule
 from .nested import FirstPart, first_part
@@ -59,6 +60,11 @@ class HostRun(Run):
         """A mask at the size of the states."""
         return fit_mask(mask, self.shape)
 
+    def area_of_frames(self, mask: Tensor) -> Tensor:
+        """Masks as the frames of the clip that the batch is."""
+        frames, channels, *sides = self.shape
+        return as_batch(fit_mask(mask, (1, channels, frames, *sides)))
+
 
 def host_run(
     guider: Any,
@@ -96,6 +102,7 @@ def host_run(
         reference_noise=defaults.NOISE_OF_OTHER_SAMPLERS,
         cell=pixels_to_a_cell(model.latent_format),
         may_be_a_stage=True,
+        is_whole_batch=rows.pictures == [*range(len(noise))],
         model=model,
         rows=rows,
         part=part,

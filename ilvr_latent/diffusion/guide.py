@@ -68,6 +68,8 @@ class Run:
         cell: pixels of the picture to one number of the state, along a side.
         may_be_a_stage: the run may be one of several that make a picture, so that a range without
             a step is no mistake.
+        is_whole_batch: the pictures are all of a batch, in its order, so that they may be the
+            frames of one clip.
         tell: shows a line of text to the user, where there is a place for it; a
             :class:`~ilvr_latent.phrases.Phrase` in the user's language.
     """
@@ -82,6 +84,7 @@ class Run:
     reference_noise: ReferenceNoise = defaults.NOISE
     cell: int = 1
     may_be_a_stage: bool = False
+    is_whole_batch: bool = True
     tell: Callable[[str], None] = _silent
 
     def picture(self, image: Tensor) -> Tensor:
@@ -91,6 +94,10 @@ class Run:
     def area(self, mask: Tensor) -> Tensor:
         """A mask that broadcasts to the states of this run."""
         return mask
+
+    def area_of_frames(self, mask: Tensor) -> Tensor:
+        """The same, where the pictures of the batch are the frames of a clip."""
+        return self.area(mask)
 
     def with_pictures(self, pictures: slice) -> Self:
         """The run of some pictures of its batch, with the noise that is theirs.

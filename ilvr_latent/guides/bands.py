@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..phrases import Phrase
-from .lowpass import Kernel, LowPass, wide
+from .lowpass import Kernel, LowPass, TimeAxis, wide
 
 Band = Literal["coarse", "fine", "fast"]
 
@@ -30,8 +30,14 @@ class FineBand(LowPass):
         InputError: nothing is lost.
     """
 
-    def __init__(self, factor: float, kernel: Kernel = "cubic", frames_factor: float = 1.0) -> None:
-        super().__init__(factor, kernel, frames_factor)
+    def __init__(
+        self,
+        factor: float,
+        kernel: Kernel = "cubic",
+        frames_factor: float = 1.0,
+        time: TimeAxis = -3,
+    ) -> None:
+        super().__init__(factor, kernel, frames_factor, time)
         if self.factor == self.frames_factor == 1:
             raise InputError("With N = 1 the fine band is empty; use a factor above 1.")
 
@@ -52,8 +58,14 @@ class FastBand(LowPass):
         InputError: nothing is lost.
     """
 
-    def __init__(self, factor: float, kernel: Kernel = "cubic", frames_factor: float = 1.0) -> None:
-        super().__init__(factor, kernel, frames_factor)
+    def __init__(
+        self,
+        factor: float,
+        kernel: Kernel = "cubic",
+        frames_factor: float = 1.0,
+        time: TimeAxis = -3,
+    ) -> None:
+        super().__init__(factor, kernel, frames_factor, time)
         if self.frames_factor == 1:
             raise InputError(
                 "The fast band is what changes within frames_factor frames, which is 1, so it is "

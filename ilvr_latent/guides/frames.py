@@ -1,4 +1,7 @@
-"""Reference clips of any length: their frames, and how strictly each frame of a video is held."""
+"""Reference clips of any length: their frames, and how strictly each frame of a video is held.
+
+A clip is (1, C, T, H, W), or, of models of pictures, a batch: (T, C, H, W).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,16 @@ from .lowpass import wide
 from .weight import WeightSchedule
 
 FramesFit = Literal["stretch", "hold"]
+
+
+def as_clip(batch: Tensor) -> Tensor:
+    """(T, C, H, W), a batch whose pictures are frames, as (1, C, T, H, W)."""
+    return batch.transpose(0, 1).unsqueeze(0)
+
+
+def as_batch(clip: Tensor) -> Tensor:
+    """(1, C, T, H, W) as the batch of its frames, (T, C, H, W)."""
+    return clip[0].transpose(0, 1)
 
 
 def with_frames(clip: Tensor, frames: int, fit: FramesFit = "stretch") -> Tensor:

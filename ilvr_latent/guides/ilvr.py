@@ -110,6 +110,7 @@ class Placed:
         lowpass: phi_N.
         share: N as a share of the shorter side.
         cell: pixels along a side of a cell of the sampled tensor.
+        frames: how many pictures of the batch are the frames of a clip, or ``None``: none are.
         steps: of the run.
     """
 
@@ -122,6 +123,7 @@ class Placed:
         self.lowpass = reference.lowpass(run.shape)
         self.share = self.lowpass.factor / min(run.shape[-2:])
         self.cell = run.cell
+        self.frames = run.shape[0] if reference.takes_batch_for_clip(run.shape) else None
         self.steps = len(run.schedule)
         self._window = reference.window.clipped(self.steps)
         self._by_level = self._window.gate == "level"
@@ -165,6 +167,11 @@ class Placed:
         """To match a state at a noise level."""
         return self.lowpass, self._in_area(weight), level.noised(self.y_0, eps)
 
+    def size(self, x: Tensor) -> Tensor:
+        """Of phi(x), for each picture of the batch; that of the clip, where the batch is one."""
+        sizes: Tensor = torch.linalg.vector_norm(self.lowpass(x.float()).flatten(1), dim=1)
+        return sizes if self.frames is None else torch.linalg.vector_norm(sizes).expand(self.frames)
+
     def _in_area(self, weight: float) -> float | Tensor:
         return weight if self.area is None else weight * self.area
 
@@ -190,6 +197,7 @@ class ILVRRun(GuideRun):
             kind: HeldNoise(run.noise, kind, len(_matched(self._in_state, kind)))
             for kind in dict.fromkeys(one.noise for one in self._in_state)
         }
+        self._frames = next((one.frames for one in placed if one.frames), None)
         self._last: Tensor | None = None  # matched prediction
 
     @property
@@ -243,13 +251,18 @@ class ILVRRun(GuideRun):
     def _went_on(late: Sequence[Placed], x_0: Tensor, last: Tensor) -> Tensor:
         """Of each picture, whether its low frequencies are others than those of ``last``."""
         moved, size = (
-            torch.stack([one.lowpass(x.float()).flatten(1).norm(dim=1) for one in late]).amax(0)
-            for x in (x_0 - last, last)
+            torch.stack([one.size(x) for one in late]).amax(0) for x in (x_0 - last, last)
         )
         return (moved > WENT_ON * size).reshape(-1, *[1] * (x_0.ndim - 1))
 
     def _merged(self, x: Tensor, targets: Sequence[Target]) -> Tensor:
         """Band by band: references are averaged with those of their own band."""
+        if self._frames not in (None, len(x)):
+            raise InputError(
+                f"This sampler shows {len(x)} pictures at a time, but the batch is a clip of "
+                f"{self._frames} frames, which are held together; use another sampler, or leave "
+                "frames_factor and the weights of frames out."
+            )
         for band in BANDS.values():
             x = merge(x, [one for one in targets if type(one[0]) is band], self._rule)
         return x

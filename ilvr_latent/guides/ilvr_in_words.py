@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def in_words(placed: Placed) -> str:
     """Which steps are matched, and what N and the band mean."""
     band = band_in_words(placed.reference.band, placed.reference.frames_factor)
-    said = [_steps_in_words(placed), _factor_in_words(placed), band]
+    said = [_steps_in_words(placed), _factor_in_words(placed), band, _clip_in_words(placed)]
     return sentences([each for each in said if each is not None])
 
 
@@ -30,6 +30,12 @@ def _factor_in_words(placed: Placed) -> Phrase:
         pixels=f"{factor * placed.cell:.3g}",
         share=share,
     )
+
+
+def _clip_in_words(placed: Placed) -> Phrase | None:
+    if (count := placed.frames) is None:
+        return None
+    return Phrase("The {count} pictures of the batch are the frames of a clip.", count=count)
 
 
 def _steps_in_words(placed: Placed) -> Phrase:

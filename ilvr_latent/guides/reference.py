@@ -1,7 +1,8 @@
 """A reference with its settings: what of it is matched, when, where and how strictly.
 
 Of a video, (B, C, T, H, W), T is its frames: latent frames, of which most video models have one for
-four of the film (eight in some), after the first.
+four of the film (eight in some), after the first. A reference that has to do with time takes a
+batch of pictures, (B, C, H, W), for a clip of B frames.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from ..diffusion.noise import ReferenceNoise
 from ..diffusion.schedule import Schedule, Step
 from ..errors import InputError, check_choice
 from .bands import BANDS, Band
-from .frames import FramesFit, weights_of_frames, with_frames
-from .lowpass import Kernel, LowPass
+from .frames import FramesFit, as_batch, as_clip, weights_of_frames, with_frames
+from .lowpass import Kernel, LowPass, TimeAxis
 from .weight import Weight, WeightSchedule, check_weight
 from .window import Window
 
@@ -36,7 +37,8 @@ class Reference:
     Args:
         image: (B, C, H, W) in [-1, 1], or a latent; B = 1, or a divisor of the sample's batch,
             then repeated in turn. For a video, also a clip (B, C, T, H, W) of any length; a
-            picture serves every frame.
+            picture serves every frame. For a batch that is a clip: a picture, or a clip of any
+            length, (T, C, H, W) or (1, C, T, H, W).
         factor: N, the size of the detail that is left to the model.
         factor_unit: of N: pixels of the sampled tensor (``cells`` of a latent), or a ``share`` of
             its shorter side, which means the same on every model.
@@ -51,9 +53,10 @@ class Reference:
         band: what is held: the ``coarse`` band (the paper), the ``fine`` one, which is all the
             rest, or of a video the ``fast`` one, see :mod:`.bands`.
         frames_factor: T of phi_{N,T}, for videos: how many frames what is left to the model lasts.
-            1 holds each frame for itself.
+            1 holds each frame for itself. Above 1, a batch of pictures is a clip.
         frame_weights: for videos, how strictly each frame is held: a schedule over the time of the
-            video, from 0 (its first frame) to 1 (its last); ``None`` = all alike.
+            video, from 0 (its first frame) to 1 (its last); ``None`` = all alike. With weights, a
+            batch of pictures is a clip.
         frames_fit: a clip of another length is ``stretch``ed over the video's time, or begins with
             it and then ``hold``s its last frame.
 
@@ -114,23 +117,33 @@ class Reference:
         """phi_N for a run of this shape, or the filter of the band that is held instead.
 
         Raises:
-            InputError: the band is empty, or has to do with frames and the run is of pictures.
+            InputError: the band is empty, or has to do with frames and the run is of one picture.
         """
-        self._check_frames(shape)
+        time: TimeAxis = -4 if self.takes_batch_for_clip(shape) else -3
         if self.factor_unit == "cells":
-            return self._filter(self.factor)
-        return self._filter(max(1.0, self.factor * min(shape[-2:])))
+            return self._filter(self.factor, time)
+        return self._filter(max(1.0, self.factor * min(shape[-2:])), time)
 
-    def _check_frames(self, shape: Sequence[int]) -> None:
-        in_time = self.frames_factor > 1 or self.frame_weights is not None
-        if in_time and len(shape) != 5:
+    def takes_batch_for_clip(self, shape: Sequence[int]) -> bool:
+        """Whether the pictures of a run of this shape are the frames of one clip.
+
+        Raises:
+            InputError: the reference has to do with frames, and the run is of one picture.
+        """
+        if len(shape) == 5 or (self.frames_factor == 1 and self.frame_weights is None):
+            return False
+        if shape[0] == 1:
             raise InputError(
-                f"frames_factor is {self.frames_factor:g}, or frames have weights, but what is "
-                "sampled are pictures; leave both out (of diffusers, a video counts as pictures)."
+                f"{self._in_time()}, but what is sampled is one picture; sample the frames of a "
+                "clip as one batch, or leave both out."
             )
+        return True
 
-    def _filter(self, factor: float) -> LowPass:
-        return BANDS[self.band](factor, self.kernel, self.frames_factor)
+    def _in_time(self) -> str:
+        return f"frames_factor is {self.frames_factor:g}, or frames have weights"
+
+    def _filter(self, factor: float, time: TimeAxis = -3) -> LowPass:
+        return BANDS[self.band](factor, self.kernel, self.frames_factor, time)
 
     def matched_steps(self, schedule: Schedule) -> frozenset[int]:
         """Indices of the sampling steps in the window.
@@ -173,9 +186,13 @@ class Reference:
         Raises:
             InputError: channels, size or batch do not fit.
         """
-        self._check_frames(run.shape)
         image, shape = self.image, run.shape
-        if len(shape) == 5:
+        batch_is_clip = self.takes_batch_for_clip(shape)
+        if batch_is_clip:
+            self._check_one_clip(run)
+            clip = image if image.ndim == 5 else as_clip(image)
+            image = as_batch(with_frames(clip, shape[0], self.frames_fit))
+        elif len(shape) == 5:
             clip = image if image.ndim == 5 else image.unsqueeze(2)
             image = with_frames(clip, shape[2], self.frames_fit)
         image = run.picture(image)
@@ -194,14 +211,29 @@ class Reference:
         # What inpainting keeps is left alone.
         areas = [] if run.inpainting_area is None else [run.inpainting_area]
         if self.mask is not None:
-            areas.insert(0, self._mask_in(run))
+            areas.insert(0, self._mask_in(run, batch_is_clip))
         if self.frame_weights is not None:
-            areas.append(weights_of_frames(self.frame_weights, shape[2]).to(run.device))
+            frames = shape[0] if batch_is_clip else shape[2]
+            weights = weights_of_frames(self.frame_weights, frames).to(run.device)
+            areas.append(as_batch(weights) if batch_is_clip else weights)
         return image, functools.reduce(torch.mul, areas) if areas else None
 
-    def _mask_in(self, run: Run) -> Tensor:
+    def _check_one_clip(self, run: Run) -> None:
+        if not run.is_whole_batch:
+            raise InputError(
+                f"{self._in_time()}, but what is sampled is a part of a batch, or several videos; "
+                "sample all frames of one clip as one batch, or leave both out."
+            )
+        if self.image.ndim == 5 and len(self.image) > 1:
+            raise InputError(
+                f"There are {len(self.image)} reference clips for a batch that is one clip; use "
+                "one."
+            )
+
+    def _mask_in(self, run: Run, batch_is_clip: bool) -> Tensor:
         assert self.mask is not None
-        mask = run.area(self.mask).to(run.device, torch.float32)
+        area = run.area_of_frames if batch_is_clip else run.area
+        mask = area(self.mask).to(run.device, torch.float32)
         try:
             mask.expand(tuple(run.shape))
         except RuntimeError:

@@ -51,7 +51,7 @@ class PipelineRun:
         first = place_of(pipe.scheduler, timestep, taken, told)
         left = len(self.timesteps) - first
         self._plan = plan_run(pipe.scheduler, first, min(told or left, left))
-        shape = self._layout.pictures(latents).shape
+        shape, videos = self._layout.pictures(latents).shape, len(latents)
         hooks = frozenset({"state", "end"} | ({"prediction"} if predictions else set()))
         noise = self._layout.noise(noise)
         run = Run(
@@ -61,6 +61,8 @@ class PipelineRun:
             noise,
             hooks,
             reference_noise=defaults.NOISE_OF_OTHER_SAMPLERS,
+            # Frames of several videos stand beside one another.
+            is_whole_batch=videos == 1 or shape[0] == videos,
         )
         self._guided = begun(guide, run)
         self._done = 0

@@ -238,7 +238,8 @@ def _band_inputs() -> list[Any]:
             tooltip=(
                 "For videos: what changes within this many frames of the latent (of most models 4 "
                 "frames of the film each) is left to the model, and the slow course is held. 1 "
-                "holds every frame; as many as there are hold their mean alone."
+                "holds every frame; as many as there are hold their mean alone. Above 1, or with "
+                "frame_weights, a batch of pictures is a clip (AnimateDiff, SVD)."
             ),
         ),
         io.String.Input(

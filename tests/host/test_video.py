@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import ModuleType
 from typing import Any
 
@@ -144,8 +145,8 @@ def test_what_cannot_be_is_one_sentence(
 
 
 @pytest.mark.parametrize("settings", [{"frames_factor": 2.0}, {"frame_weights": "0:1"}])
-def test_a_model_of_pictures_has_no_time(pack: ModuleType, settings: dict[str, Any]) -> None:
-    with pytest.raises(pack.ilvr_latent.InputError, match="what is sampled are pictures"):
+def test_one_picture_has_no_time(pack: ModuleType, settings: dict[str, Any]) -> None:
+    with pytest.raises(pack.ilvr_latent.InputError, match="what is sampled is one picture"):
         sampled(pack, clip(1), (1, 4, 16, 16), **settings)
 
 
@@ -169,3 +170,118 @@ def test_on_a_network_of_the_host(pack: ModuleType, host: ModuleType, band: str)
     wanted = core.guides.frames.with_frames(reference, 5)
     assert distance(phi, out, wanted) < 1e-3
     assert (out - phi(out)).std() > 0.01
+
+
+BATCH = (6, 4, 16, 16)
+
+
+def frames_of(latent: Tensor) -> Tensor:
+    """A batch as a clip, (1, C, T, H, W)."""
+    return latent.transpose(0, 1)[None]
+
+
+@pytest.mark.parametrize("form", ["eps", "flow"])
+@pytest.mark.parametrize("space", ["state", "prediction"])
+@pytest.mark.parametrize("band", ["coarse", "fast", "fine"])
+@pytest.mark.parametrize("given", ["batch", "video", "still"])
+def test_a_batch_is_a_clip(
+    pack: ModuleType,
+    caplog: pytest.LogCaptureFixture,
+    form: str,
+    space: str,
+    band: str,
+    given: str,
+) -> None:
+    """As AnimateDiff and SVD have it; four frames of the reference are laid over six."""
+    import graph
+    import mixture
+
+    core, video = pack.ilvr_latent, clip(1 if given == "still" else 4)
+    reference = video if given == "video" else video[0].transpose(0, 1)
+    model = graph.applied(
+        pack, mixture.mixture(form, BATCH), reference, kernel="spectral", space=space, band=band,
+        frames_factor=3.0,
+    )  # fmt: skip
+    caplog.set_level(logging.INFO)
+    out = frames_of(mixture.sampled(model, shape=BATCH))
+    assert "references for" not in caplog.text
+    phi = core.guides.bands.BANDS[band](N, "spectral", 3)
+    wanted = core.guides.frames.with_frames(video, BATCH[0])
+    away = float((phi(out) - phi(wanted)).norm() / wanted.norm())
+    assert away < 1e-3
+    assert float((out - phi(out) - wanted + phi(wanted)).norm() / wanted.norm()) > 0.1
+
+
+def test_frames_of_a_batch_have_weights_and_masks(
+    pack: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Masks are laid over the time, as those of a video are: two are a fade."""
+    import graph
+    import mixture
+
+    core, reference = pack.ilvr_latent, clip(1)[:, :, 0]
+    caplog.set_level(logging.INFO)
+    settings = {"kernel": "spectral", "frame_weights": "0:1, 0.4:1, 0.6:0"}
+    model = graph.applied(pack, mixture.mixture("eps", BATCH), reference, **settings)
+    out, phi = mixture.sampled(model, shape=BATCH), core.LowPass(N, "spectral")
+    far = [distance(phi, one, reference[0]) for one in out]
+    assert max(far[:3]) < 1e-3
+    assert min(far[3:]) > 0.1
+    assert "The 6 pictures of the batch are the frames of a clip." in caplog.text
+    masks = torch.stack([torch.ones(16, 16), torch.zeros(16, 16)])
+    # Neither the schedule nor the noise is asked.
+    run = pack.nodes.run.HostRun(None, BATCH, torch.device("cpu"), None)
+    assert run.area_of_frames(masks).shape == (6, 1, 16, 16)
+    fade = run.area_of_frames(masks)[:, 0, 0, 0]
+    assert bool((fade.diff() <= 0).all())
+    assert (fade[0], fade[-1]) == (1, 0)
+    assert run.area(masks)[:, 0, 0, 0].tolist() == [1, 0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("rows", [[2, 3, 4], [1, 0, 2]])
+def test_a_part_of_a_batch_is_no_clip(pack: ModuleType, rows: list[int]) -> None:
+    """Latent From Batch, which the noise tells: where in the clip its frames are is not known."""
+    import graph
+    import mixture
+
+    import nodes
+
+    latent = {"samples": torch.zeros(3, *BATCH[1:]), "batch_index": rows}
+    model = graph.applied(
+        pack, mixture.mixture("eps"), clip(1)[:, :, 0], band="fast", frames_factor=3.0
+    )
+    cond = mixture.conditioning()
+    with pytest.raises(pack.ilvr_latent.InputError, match="is a part of a batch"):
+        nodes.common_ksampler(model, 11, 4, 1.0, "euler", "normal", cond, cond, latent)
+    # The same noise in all frames ("Latent Batch Seed Behavior") is a whole batch.
+    latent["batch_index"] = [0, 0, 0]
+    nodes.common_ksampler(model, 11, 4, 1.0, "euler", "normal", cond, cond, latent)
+
+
+def test_windows_of_other_packs_are_below(pack: ModuleType) -> None:
+    """The network is shown three frames at a time, as AnimateDiff is, and the guide all of them."""
+    import comfy.samplers
+    import graph
+    import mixture
+
+    core, reference = pack.ilvr_latent, clip(6)[0].transpose(0, 1)
+    seen: list[int] = []
+
+    def in_windows(args: dict[str, Any]) -> list[Tensor]:
+        made: list[list[Tensor]] = []
+        for at in (slice(0, 3), slice(3, 6)):
+            x, sigma = args["input"][at], args["sigma"][at]
+            seen.append(len(x))
+            made.append(
+                comfy.samplers.calc_cond_batch(
+                    args["model"], args["conds"], x, sigma, args["model_options"]
+                )
+            )
+        return [torch.cat(of_cond) for of_cond in zip(*made, strict=True)]
+
+    model = mixture.mixture("eps", BATCH)
+    model.model_options["sampler_calc_cond_batch_function"] = in_windows
+    model = graph.applied(pack, model, reference, kernel="spectral", frames_factor=3.0)
+    out = frames_of(mixture.sampled(model, shape=BATCH, cfg=2.0))
+    assert set(seen) == {3}
+    assert distance(core.LowPass(N, "spectral", 3), out, frames_of(reference)) < 1e-3

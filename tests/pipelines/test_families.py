@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -130,3 +131,21 @@ def test_image_to_image_starts_late_and_windows_count_from_pure_noise() -> None:
     assert (PHI(out) - wanted).abs().max() < 1e-3 * wanted.abs().max()
     with pytest.raises(ValueError, match="holds none of the 2 steps"):
         sampled(pipe, options, callback_on_step_end=ILVRCallback(pipe, early))
+
+
+def test_one_video_at_a_time_is_a_clip() -> None:
+    """Its frames are pictures here, and a reference with a T goes along them."""
+    pipe, options = family("wan")
+    reference = a_reference(pipe, (64, 64))
+    slow = dataclasses.replace(reference, kernel="spectral", frames_factor=2.0)
+    with ILVRCallback(pipe, slow):
+        out = pictures(sampled(pipe, options), reference.image)
+    assert len(out) > 1
+    phi = LowPass(4, "spectral", 2, -4)
+    wanted = phi(reference.image.expand(out.shape))
+    assert (phi(out) - wanted).abs().max() < 1e-3 * wanted.abs().max()
+    assert (out - phi(out)).std() > 0.01
+    # Frames of several videos stand beside one another.
+    options = {k: torch.cat([v, v]) if "embeds" in k else v for k, v in options.items()}
+    with pytest.raises(ValueError, match="or several videos"), ILVRCallback(pipe, slow):
+        sampled(pipe, options)

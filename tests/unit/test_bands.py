@@ -181,6 +181,6 @@ def test_a_picture_has_no_time() -> None:
     weights = WeightSchedule(((0, 1), (1, 0)))
     for settings in ({"frames_factor": 2.0}, {"frame_weights": weights}):
         reference = Reference(torch.zeros(1, 3, 8, 8), 4, **settings)
-        with pytest.raises(InputError, match=r"what is sampled are pictures; leave both out"):
+        with pytest.raises(InputError, match=r"sampled is one picture; sample the frames of a"):
             reference.lowpass((1, 3, 8, 8))
         assert reference.lowpass((1, 3, 5, 8, 8)).frames_factor == reference.frames_factor
