@@ -15,7 +15,7 @@ from ilvr_latent.pictures.files import written_whole
 from ilvr_latent.pictures.plot import BLUE, GREY, ORANGE, Colour, Line, Scale, line_plot
 
 from .against_baseline import Estimate, Measured
-from .rows import USUAL_SCHEDULER, WHOLE, Row
+from .rows import SECOND_ORDER, USUAL_SCHEDULER, WHOLE, Row
 
 # A row, its calls of the network, and what was measured.
 Entry = tuple[Row, int, Measured]
@@ -30,6 +30,7 @@ BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 COLOURS: dict[str, Colour] = {
     "ddpm": BLUE,
     "ddim, eta 0": ORANGE,
+    "unipc_damped": (190, 30, 45),
     "comfyui dpmpp_2m": (20, 130, 60),
     "comfyui uni_pc": (160, 40, 150),
     "comfyui ddim": GREY,
@@ -111,7 +112,8 @@ def _line(
         (float(calls), number(found))
         for row, calls, found in entries
         if (sampler_label(row), row.end, row.space) == (label, end, "state")
-        and row.noise == ("hybrid" if row.scheduler else "fresh")
+        and row.noise == ("hybrid" if row.scheduler or row.sampler in SECOND_ORDER else "fresh")
+        and not row.picture
     )
     return Line(label, points, COLOURS[label], frozenset(x for x, _ in points))
 
