@@ -12,7 +12,7 @@ from PIL import Image
 from ilvr_latent import InputError
 from ilvr_latent.evaluation.tables import markdown_table
 from ilvr_latent.pictures.files import written_whole
-from ilvr_latent.pictures.plot import BLUE, GREY, ORANGE, Colour, Line, Scale, line_plot
+from ilvr_latent.pictures.plot import BLUE, ORANGE, Colour, Line, Scale, line_plot
 
 from .against_baseline import Estimate, Measured
 from .rows import SECOND_ORDER, USUAL_SCHEDULER, WHOLE, Row
@@ -33,7 +33,6 @@ COLOURS: dict[str, Colour] = {
     "unipc_damped": (190, 30, 45),
     "comfyui dpmpp_2m": (20, 130, 60),
     "comfyui uni_pc": (160, 40, 150),
-    "comfyui ddim": GREY,
 }
 
 
