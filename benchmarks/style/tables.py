@@ -98,7 +98,7 @@ def curves(found: Sequence[Record]) -> list[Image.Image]:
                 )
             ]
             scales = Scale(LAYOUT), Scale(STYLE)
-            drawn.append(line_plot(lines, *scales, title=table, size=(1080, 460)))
+            drawn.append(line_plot(lines, *scales, title=table, size=(1240, 460)))
     return drawn
 
 
