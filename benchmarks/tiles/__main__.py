@@ -160,10 +160,11 @@ def _measured(made: Tensor, pictures: Pictures, case: Case, tiles: Tiles, cell: 
     truth, large = pictures.large, _enlarged(pictures)
     of_emoji = bool(pictures.prompts[0])
     whole = load_feature_network(), load_embedded_domain()
-    seam = measures.seam(made, large, tiles, cell * case.scale)
+    # Of nothing added there is no seam.
+    seam = None if made is large else measures.seam(made, large, tiles, cell * case.scale)
     return [
-        "" if made is large else f"{seam.here:.2f} ± {seam.error:.2f}",
-        "" if made is large else f"{seam.elsewhere:.2f}",
+        "" if seam is None else f"{seam.here:.2f} ± {seam.error:.2f}",
+        "" if seam is None else f"{seam.elsewhere:.2f}",
         f"{measures.kid_of_crops(made, truth, case.side, load_imagenet_network()):.3f}",
         f"{measures.kid_of_wholes(made, *whole):.2f}" if of_emoji else "",
         f"{measures.fine_power(made, truth, case.scale):.2f}",
