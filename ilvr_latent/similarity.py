@@ -7,8 +7,8 @@
 
 The path, along which S grows on every model:
 
-    p 0 to 1    N is half of the side; the weight goes from 0 (free) to 1
-    p 1 to 7    N is halved at each whole number, and from 6 on falls to a single cell
+    p 0 to 1    N is 2/5 of the side; the weight goes from 0 (free) to 1
+    p 1 to 7    N is halved by each whole number, and from 6 on falls to a single cell
     p 3 to 7    the end of the range goes from 0.8 to 1; at 7 the result is the reference
 
 Which position has which similarity is measured (``python -m benchmarks.similarity``) and stands in
@@ -37,7 +37,9 @@ TABLE = ASSETS / "similarity.json"
 LAST = 7.0
 # Up to here the weight rises; from here the end of the range moves; from here N goes to one cell.
 WHOLE_WEIGHT, END_MOVES, LAST_HALVING = 1.0, 3.0, 6.0
-FIRST_END = 0.8
+# phi has a whole number of cells along the side. At 1/2 these are two, and right below it three,
+# which is a leap of nine similarities: with 2/5, three from the beginning, the weight crosses it.
+FIRST_SHARE, FIRST_END = 0.4, 0.8
 # So many doublings of the side away, nothing of a model's own is left.
 OF_ITS_OWN = 2.0
 # A share is above 0; of any picture this one is less than a cell.
@@ -87,8 +89,9 @@ def at_position(position: float) -> Dial:
     Args:
         position: 0 to 7.
     """
-    halvings = min(max(position, WHOLE_WEIGHT), LAST_HALVING)
-    share = 0.5**halvings * (LAST - max(position, LAST_HALVING)) / (LAST - LAST_HALVING)
+    halvings = min(max(position, WHOLE_WEIGHT), LAST_HALVING) - WHOLE_WEIGHT
+    left = (LAST - max(position, LAST_HALVING)) / (LAST - LAST_HALVING)
+    share = FIRST_SHARE * 0.5**halvings * left
     moved = max(0.0, position - END_MOVES) / (LAST - END_MOVES)
     # Cubed: a weight acts at every step anew, so that half of it is nearly all.
     weight = min(1.0, position / WHOLE_WEIGHT) ** 3

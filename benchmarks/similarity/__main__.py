@@ -12,32 +12,57 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import math
 from pathlib import Path
 
 import torch
 
-from ilvr_latent.similarity import LAST, TABLE, at_position, dial, measured
+from ilvr_latent.similarity import (
+    FIRST_SHARE,
+    LAST,
+    TABLE,
+    WHOLE_WEIGHT,
+    at_position,
+    dial,
+    measured,
+)
 
 from .figures import draw_curves, draw_pictures
-from .measure import Bench, Point, inverted
+from .measure import Bench, Found, Point, inverted
 from .models import CALIBRATED, MODELS
 
-POSITIONS = (
-    *(0.4, 1.0, 1.4, 1.75, 2.1, 2.5, 2.75, 3.0, 3.25, 3.5, 3.75),
-    *(4.0, 4.5, 5.0, 5.5, 6.0),
-)
+# By the side in cells, until N is a single one. Where phi has few cells along the side, S is a
+# staircase: up to 2.6 these lie in the middle of the stretches at which it has so many.
+BEFORE_ONE_CELL = {
+    8: (0.4, 0.7, 1.0, 1.45, 1.85, 2.15, 2.4, 2.6),
+    16: (0.4, 0.7, 1.0, 1.45, 2.15, 2.6, 3.0, 3.3, 3.55),
+    64: (0.4, 0.7, 1.0, 1.45, 2.15, 3.0, 3.55, 4.2, 5.0),
+}
+# From there on, with the end alone to move: between the steps of the sampler.
+OF_ONE_CELL = (3.5, 4.5, 5.5, 6.5)
 STORED, CHECKED = range(0, 101, 5), (10, 30, 50, 70, 90)
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-Checked = list[tuple[int, list[float]]]
+Checked = list[tuple[int, Found]]
 
 
 def calibrated(bench: Bench, name: str) -> list[Point]:
     """(similarity, position) of a model, by its calibration references."""
+    model = bench.model(name)
     points = [
-        (p, _mean(bench.similarity(name, "calibrate", at_position(p))[:2])) for p in POSITIONS
+        (p, bench.found(name, "calibrate", at_position(p)).similarity)
+        for p in positions(model.side // model.cell)
     ]
     return inverted([*points, (LAST, 100.0)], STORED)
+
+
+def positions(side: int) -> list[float]:
+    """Which are measured.
+
+    Args:
+        side: of what is sampled, in cells.
+    """
+    one_cell = round(WHOLE_WEIGHT + math.log2(FIRST_SHARE * side), 3)
+    return [*BEFORE_ONE_CELL[side], one_cell, *(p for p in OF_ONE_CELL if p > one_cell)]
 
 
 def checked(bench: Bench, name: str) -> Checked:
@@ -47,7 +72,7 @@ def checked(bench: Bench, name: str) -> Checked:
     found = []
     for similarity in CHECKED:
         chosen = dial(similarity, model.cell, side)
-        found.append((similarity, bench.similarity(name, "check", chosen)))
+        found.append((similarity, bench.found(name, "check", chosen)))
     return found
 
 
@@ -60,10 +85,6 @@ def write(bench: Bench, tables: dict[str, list[Point]]) -> None:
     }
     TABLE.write_text(json.dumps(stored) + "\n", encoding="utf-8")
     measured.cache_clear()
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def main() -> None:
@@ -81,15 +102,18 @@ def main() -> None:
     for name, rows in found.items():
         print(f"| {name} | {' | '.join(map(_cell, rows))} |")
     if options.models is None:
-        curves = {name: [(s, _mean(row[:2])) for s, row in found[name]] for name in CALIBRATED}
+        curves = {name: [(s, one.similarity) for s, one in found[name]] for name in CALIBRATED}
         draw_curves(curves, IMAGES / "similarity-curves.png")
         draw_pictures([bench.model(name) for name in CALIBRATED], IMAGES / "similarity.jpg")
 
 
-def _cell(row: tuple[int, list[float]]) -> str:
-    """The mean of both networks, each of them, and the mean to the references themselves."""
-    first, second, *unseen = row[1]
-    return f"**{(first + second) / 2:.0f}** ({first:.0f}, {second:.0f}; {_mean(unseen):.0f})"
+def _cell(row: tuple[int, Found]) -> str:
+    """The mean of both networks and its error, each of them, and to the references themselves."""
+    found = row[1]
+    first, second, *unseen = found.similarities
+    whole = sum(unseen) / len(unseen)
+    mean = f"**{found.similarity:.0f}** ± {found.error:.1f}"
+    return f"{mean} ({first:.0f}, {second:.0f}; {whole:.0f})"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.jackknife import standard_error
 from ilvr_latent.metrics.imagenet import load_imagenet_network
 from ilvr_latent.metrics.network import load_feature_network
 from ilvr_latent.metrics.protocols import PerceptualDistance
@@ -22,6 +23,8 @@ from .pictures import references
 SEEDS = {"calibrate": 1000, "check": 2000}
 AT_A_TIME = 4
 Point = tuple[float, float]
+Distances = list[list[float]]
+"""By network, then by reference."""
 
 
 @cache
@@ -30,10 +33,44 @@ def networks() -> tuple[PerceptualDistance, ...]:
     return load_feature_network(), load_imagenet_network()
 
 
-def distances(x: Tensor, y: Tensor) -> list[float]:
-    """The mean distance of pictures from their references, by each network."""
+def distances(x: Tensor, y: Tensor) -> Distances:
+    """The distance of each picture from its reference, by each network."""
     pairs = list(zip(torch.split(x, AT_A_TIME), torch.split(y, AT_A_TIME), strict=True))
-    return [torch.cat([n.distance(*pair) for pair in pairs]).mean().item() for n in networks()]
+    return [torch.cat([n.distance(*pair) for pair in pairs]).tolist() for n in networks()]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a set of references has at one setting.
+
+    Attributes:
+        d: by each network, to each reference as the model's autoencoder shows it; of the set that
+            checks then also to the references themselves.
+        d_0: likewise, of what the model makes without them.
+    """
+
+    d: Distances
+    d_0: Distances
+
+    @property
+    def similarities(self) -> list[float]:
+        """S by each network."""
+        pairs = zip(self.d, self.d_0, strict=True)
+        return [100 * (1 - sum(far) / sum(free)) for far, free in pairs]
+
+    @property
+    def similarity(self) -> float:
+        """S: the mean of both networks, to the references as shown."""
+        return _mean(self.similarities[:2])
+
+    def of(self, kept: Sequence[int]) -> Found:
+        """Of the references with these numbers."""
+        return Found(*([[one[k] for k in kept] for one in by] for by in (self.d, self.d_0)))
+
+    @property
+    def error(self) -> float:
+        """The standard error of S over references."""
+        return standard_error(len(self.d[0]), lambda kept: self.of(kept).similarity)
 
 
 @dataclass
@@ -47,7 +84,7 @@ class Bench:
     path: Path
 
     def __post_init__(self) -> None:
-        self._known: dict[str, list[float]] = {}
+        self._known: dict[str, Distances] = {}
         if self.path.is_file():
             self._known = json.loads(self.path.read_text(encoding="utf-8"))
         self._models: dict[str, Model] = {}
@@ -59,31 +96,28 @@ class Bench:
             self._models[name] = MODELS[name]()
         return self._models[name]
 
-    def similarity(self, name: str, which: str, dial: Dial) -> list[float]:
-        """S by each network, over all references of a set.
+    def found(self, name: str, which: str, dial: Dial) -> Found:
+        """Distances of all references of a set.
 
         Args:
             name: of the model.
             which: set of references, ``calibrate`` or ``check``.
             dial: the settings.
-
-        Returns:
-            To the references as the model's autoencoder shows them; of latent models then also to
-            the references themselves.
         """
         d_0 = self._distances(name, which, "free", None)
-        d = self._distances(name, which, settings(dial), dial)
-        return [100 * (1 - a / b) for a, b in zip(d, d_0, strict=True)]
+        return Found(self._distances(name, which, settings(dial), dial), d_0)
 
-    def _distances(self, name: str, which: str, place: str, dial: Dial | None) -> list[float]:
+    def _distances(self, name: str, which: str, place: str, dial: Dial | None) -> Distances:
         return self._kept(f"{name} {which} {place}", lambda: self._measured(name, which, dial))
 
-    def _measured(self, name: str, which: str, dial: Dial | None) -> list[float]:
+    def _measured(self, name: str, which: str, dial: Dial | None) -> Distances:
         model = self.model(name)
         y_0 = references(which, model.side)
         seeds = range(SEEDS[which], SEEDS[which] + len(y_0))
         x, shown = model.made(y_0, dial, seeds), self._shown(name, which, y_0)
         to_shown = distances(x, shown)
+        if which == "calibrate":
+            return to_shown
         return [*to_shown, *(to_shown if model.cell == 1 else distances(x, y_0))]
 
     def _shown(self, name: str, which: str, y_0: Tensor) -> Tensor:
@@ -91,14 +125,18 @@ class Bench:
             self._as_shown[name, which] = self.model(name).shown(y_0)
         return self._as_shown[name, which]
 
-    def _kept(self, what: str, measured: Callable[[], list[float]]) -> list[float]:
+    def _kept(self, what: str, measured: Callable[[], Distances]) -> Distances:
         if what not in self._known:
             self._known[what] = measured()
             partial = self.path.with_suffix(".partial")
-            partial.write_text(json.dumps(self._known, indent=1), encoding="utf-8")
+            partial.write_text(json.dumps(self._known), encoding="utf-8")
             partial.replace(self.path)
-            print(what, *(f"{d:.4f}" for d in self._known[what]), flush=True)
+            print(what, *(f"{_mean(d):.4f}" for d in self._known[what]), flush=True)
         return self._known[what]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def settings(dial: Dial) -> str:

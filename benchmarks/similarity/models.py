@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal, Protocol
 
 import torch
@@ -77,18 +77,20 @@ class Latents:
         quiet_diffusers()
         self._pipe = load_embedded_pipeline()
         self._pipe.set_progress_bar_config(disable=True)
+        # The same references come again and again.
+        self._encoded = lru_cache(2)(lambda pictures: encode_reference(self._pipe, pictures))
 
     def shown(self, references: Tensor) -> Tensor:
         """There and back."""
         vae = self._pipe.vae
-        latents = encode_reference(self._pipe, references) / vae.config.scaling_factor
+        latents = self._encoded(references) / vae.config.scaling_factor
         with torch.no_grad():
             picture: Tensor = vae.decode(latents).sample
         return picture.clamp(-1, 1)
 
     def made(self, references: Tensor, dial: Dial | None, seeds: Sequence[int]) -> Tensor:
         """By the pipeline's own scheduler."""
-        latents = encode_reference(self._pipe, references)
+        latents = self._encoded(references)
         given: dict[str, Any] = {
             "prompt": [PROMPTS[seed % len(PROMPTS)] for seed in seeds],
             "guidance_scale": 4.0,
@@ -124,17 +126,18 @@ class Flux:
             32: (packed, unpacked),
         }[cell]
         self._model = Repacked(exact, self._repack, self._back)
+        self._encoded = lru_cache(2)(lambda pictures: _by_few(self._vae.encode, pictures))
 
     def shown(self, references: Tensor) -> Tensor:
         """There and back."""
-        return self._vae.decode(self._vae.encode(references)).clamp(-1, 1)
+        return _by_few(self._vae.decode, self._encoded(references)).clamp(-1, 1)
 
     def made(self, references: Tensor, dial: Dial | None, seeds: Sequence[int]) -> Tensor:
         """By DDIM."""
-        y_0 = self._repack(self._vae.encode(references) / self._scale)
+        y_0 = self._repack(self._encoded(references) / self._scale)
         how = {"steps": STEPS, "sampler": "ddim", "clip_denoised": False}
         x_0 = self._back(_sampled(self._model, y_0, dial, seeds, **how))
-        return self._vae.decode(x_0 * self._scale).clamp(-1, 1)
+        return _by_few(self._vae.decode, x_0 * self._scale).clamp(-1, 1)
 
 
 CALIBRATED: dict[str, Callable[[], Model]] = {
@@ -162,6 +165,11 @@ def _sampled(
     return sample_with(model, guide, shape=shape, eta=eta, noise=SeededNoise(list(seeds)), **how)
 
 
+def _by_few(make: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Eight at a time."""
+    return torch.cat([make(some) for some in torch.split(x, 8)])
+
+
 @cache
 def _exact() -> tuple[TinyVAE, Exact, float]:
     """The autoencoder, the denoiser, and what latents of variance 1 are multiplied with.
@@ -179,6 +187,6 @@ def _exact() -> tuple[TinyVAE, Exact, float]:
     emoji = kept[:: len(kept) // PICTURES][:PICTURES].float() / 127.5 - 1
     large = F.interpolate(emoji, (Flux.side, Flux.side), mode="bicubic").clamp(-1, 1)
     vae = TinyVAE()
-    latents = torch.cat([vae.encode(picture) for picture in torch.split(large, 8)])
+    latents = _by_few(vae.encode, large)
     scale = float(latents.std())
     return vae, Exact(latents / scale, spread=SPREAD), scale

@@ -13,9 +13,9 @@ from ilvr_latent.pictures.plot import BLUE, GREEN, GREY, ORANGE, PURPLE, Line, S
 from ilvr_latent.pictures.sheet import Column, contact_sheet
 
 RED = (190, 30, 45)
-LIGHT_BLUE, BROWN = (90, 170, 230), (140, 100, 50)
-COLOURS = (GREY, PURPLE, ORANGE, GREEN, BLUE, LIGHT_BLUE, RED, BROWN)
-OURS = ("ILVR and style", "ILVR, weight of style")
+LIGHT_BLUE, NAVY, BROWN = (90, 170, 230), (20, 30, 110), (140, 100, 50)
+COLOURS = (GREY, PURPLE, ORANGE, GREEN, BLUE, LIGHT_BLUE, NAVY, RED, BROWN)
+OURS = ("ILVR and style", "ILVR, weight of style", "ILVR held longer, weight of style")
 OTHERS = ("ILVR", "ILVR, A recoloured", "SDEdit", "SDEdit, A recoloured")
 LAYOUT, STYLE = "structure distance to A", "style distance to B"
 
@@ -98,7 +98,7 @@ def curves(found: Sequence[Record]) -> list[Image.Image]:
                 )
             ]
             scales = Scale(LAYOUT), Scale(STYLE)
-            drawn.append(line_plot(lines, *scales, title=table, size=(1080, 460)))
+            drawn.append(line_plot(lines, *scales, title=table, size=(1240, 460)))
     return drawn
 
 

@@ -33,7 +33,19 @@ from ilvr_latent.upscaling import FACTOR, FACTOR_OF_LATENTS, enlarged
 from . import measures
 from .models import Latents, Model, Pixels, StandIn
 from .pictures import Pictures, emoji, photographs
-from .ways import WAYS, drawn
+from .ways import (
+    BLENDED,
+    FALLING,
+    HELD,
+    ITS_PART,
+    PLAIN,
+    STAYING,
+    THE_WHOLE,
+    WINDOWS,
+    Way,
+    drawn,
+    of_cells,
+)
 
 SHOWN = 4
 DENOISE = 0.75
@@ -41,6 +53,7 @@ COLUMNS = (
     "",
     "windows",
     "seam",
+    "elsewhere",
     "KID of windows (ImageNet)",
     "KID of wholes (embedded)",
     "fine power",
@@ -50,8 +63,9 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Case:
-    """A model, a scale and pictures."""
+    """A model, a scale, pictures, and the ways that they are drawn in."""
 
+    ways: Sequence[Way]
     model: Callable[[Pictures], Model]
     pictures: Callable[[int, int, int], Pictures]
     side: int
@@ -65,14 +79,20 @@ def _stand_in(pictures: Pictures) -> Model:
     return StandIn(of_256())
 
 
+TILED = (PLAIN, THE_WHOLE, ITS_PART)
 CASES = {
-    "pixels, 64 to 128": Case(lambda _: Pixels(), emoji, 64, 2, 12),
-    "pixels, 64 to 256": Case(lambda _: Pixels(), emoji, 64, 4, 2),
-    "latents, 128 to 256": Case(
-        lambda given: Latents(given.prompts), emoji, 128, 2, 12, factor=FACTOR_OF_LATENTS
+    "pixels, 64 to 128": Case(
+        (*TILED, WINDOWS, BLENDED, HELD, FALLING, STAYING), lambda _: Pixels(), emoji, 64, 2, 12
     ),
-    "photographs, 256 to 512": Case(_stand_in, photographs, 256, 2, 4),
-}
+    "pixels, 64 to 256": Case((PLAIN, BLENDED, HELD), lambda _: Pixels(), emoji, 64, 4, 2),
+    "latents, 128 to 256": Case(
+        (*TILED, WINDOWS, BLENDED, HELD, of_cells(0.75), of_cells(1.0)),
+        lambda given: Latents(given.prompts), emoji, 128, 2, 12, factor=FACTOR_OF_LATENTS,
+    ),
+    "photographs, 256 to 512": Case(
+        (PLAIN, THE_WHOLE, BLENDED, HELD), _stand_in, photographs, 256, 2, 4
+    ),
+}  # fmt: skip
 
 
 def main() -> None:
@@ -101,7 +121,7 @@ def _case(name: str, case: Case, folder: Path) -> None:
     lines = [f"## {name}", "", _row(COLUMNS), "|---" * len(COLUMNS) + "|"]
     shown: dict[str, Tensor] = {}
     for label, windows, made, tiles in _made(model, pictures, case, path):
-        lines.append(_row([label, windows, *_measured(made, pictures, case, tiles)]))
+        lines.append(_row([label, windows, *_measured(made, pictures, case, tiles, model.cell)]))
         shown[label] = made
         with written_whole(path) as partial:
             partial.write_text("\n".join(lines) + "\n")
@@ -116,10 +136,10 @@ def _made(
 ) -> Iterator[tuple[str, str, Tensor, Tiles]]:
     """Each way's name, windows of a step, pictures, and tiles in pixels."""
     side = case.side
-    plain = Tiles(side, side, 0.0)
-    yield "the true pictures", "", pictures.large, plain
-    yield "enlarged (cubic)", "", _enlarged(pictures), plain
-    for place, way in enumerate(WAYS):
+    windows = Tiles(side, side)
+    yield "the true pictures", "", pictures.large, windows
+    yield "enlarged (cubic)", "", _enlarged(pictures), windows
+    for place, way in enumerate(case.ways):
         tiles = Tiles(side, side, way.overlap)
         # What an earlier run has drawn is measured again, and not drawn.
         kept = path.with_suffix(f".{place}.safetensors")
@@ -136,12 +156,15 @@ def _enlarged(pictures: Pictures) -> Tensor:
     return enlarged(pictures.small, pictures.large.shape[-2:]).clamp(-1, 1)
 
 
-def _measured(made: Tensor, pictures: Pictures, case: Case, tiles: Tiles) -> list[str]:
+def _measured(made: Tensor, pictures: Pictures, case: Case, tiles: Tiles, cell: int) -> list[str]:
     truth, large = pictures.large, _enlarged(pictures)
     of_emoji = bool(pictures.prompts[0])
     whole = load_feature_network(), load_embedded_domain()
+    # Of nothing added there is no seam.
+    seam = None if made is large else measures.seam(made, large, tiles, cell * case.scale)
     return [
-        "" if made is large else f"{measures.seam(made, large, tiles):.2f}",
+        "" if seam is None else f"{seam.here:.2f} ± {seam.error:.2f}",
+        "" if seam is None else f"{seam.elsewhere:.2f}",
         f"{measures.kid_of_crops(made, truth, case.side, load_imagenet_network()):.3f}",
         f"{measures.kid_of_wholes(made, *whole):.2f}" if of_emoji else "",
         f"{measures.fine_power(made, truth, case.scale):.2f}",

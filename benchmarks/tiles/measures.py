@@ -6,17 +6,21 @@
     seam = sum g_0 / sum of the mean g_d,   2 <= |d| <= 6        1 = none
 
 Of r and not of the picture: its own edges, which lie at a border or beside it by chance, are mostly
-in the small picture too.
+in the small picture too. A decoder draws cell by cell, and N holds every so many pixels, so that
+what has no seam need not have 1: the same is measured where no window ends, at other lines of that
+grid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from benchmarks.jackknife import standard_error
 from ilvr_latent import LowPass, Tiles
 from ilvr_latent.metrics.distribution import distances
 from ilvr_latent.metrics.domain import Domain, pooled_features
@@ -36,24 +40,60 @@ def borders(tiles: Tiles, shape: Sequence[int]) -> tuple[list[int], list[int]]:
     return rows[1:-1], columns[1:-1]
 
 
-def seam(x: Tensor, large: Tensor, tiles: Tiles) -> float:
+class Seam(NamedTuple):
+    """1 = none.
+
+    Attributes:
+        here: at the borders.
+        error: its standard error over pictures.
+        elsewhere: at lines where no window begins or ends.
+    """
+
+    here: float
+    error: float
+    elsewhere: float
+
+
+def seam(x: Tensor, large: Tensor, tiles: Tiles, grid: int) -> Seam:
     """1 = none.
 
     Args:
-        x: what was drawn.
+        x: what was drawn, at least two pictures.
         large: the enlarged small pictures.
         tiles: whose borders are looked at.
+        grid: pixels between the lines that are looked at elsewhere.
     """
-    at = near = 0.0
-    rows, columns = borders(tiles, x.shape)
     added = x - large
-    for lines, turned in ((columns, added), (rows, added.mT)):
-        # g[k] lies between k and k + 1.
-        g = turned.diff(dim=-1).abs().mean((0, 1, 2))
+    both = [_gradients(turned) for turned in (added.mT, added)]
+    at = list(zip(both, borders(tiles, x.shape), strict=True))
+    beside = [(g, _between(lines, g.shape[-1], grid)) for g, lines in at]
+    error = standard_error(len(x), lambda kept: _ratio([(g[list(kept)], lines) for g, lines in at]))
+    return Seam(_ratio(at), error, _ratio(beside))
+
+
+def _gradients(x: Tensor) -> Tensor:
+    """Of every picture, (B, W - 1): the k-th lies between the columns k and k + 1."""
+    return x.diff(dim=-1).abs().mean((1, 2))
+
+
+def _ratio(of_lines: Sequence[tuple[Tensor, Sequence[int]]]) -> float:
+    at = near = 0.0
+    for of_pictures, lines in of_lines:
+        g = of_pictures.mean(0)
         for line in lines:
             at += float(g[line - 1])
             near += sum(float(g[line - 1 + d] + g[line - 1 - d]) for d in NEAR) / (2 * len(NEAR))
     return at / near
+
+
+def _between(lines: Sequence[int], width: int, grid: int) -> list[int]:
+    """Lines of the grid with nothing of a border, or of the picture's end, near them."""
+    apart = max(NEAR) + 1
+    return [
+        place
+        for place in range(grid, width, grid)
+        if all(abs(place - line) >= apart for line in (0, *lines, width + 1))
+    ]
 
 
 def crops(x: Tensor, side: int) -> Tensor:

@@ -46,12 +46,14 @@ class Way:
         guide: of the whole; ``None`` leaves it free.
         of_tiles: tile by tile, each a run of its own, of which it is given the part of y_0, and
             the small picture.
+        factor: N, in cells of the small picture; ``None`` is the case's.
     """
 
     name: str
     overlap: float = 0.5
     guide: GuideOf | None = None
     of_tiles: Callable[[Tensor, Tensor, float], Guide] | None = None
+    factor: float | None = None
 
 
 def held(end_weight: float = END_WEIGHT) -> GuideOf:
@@ -77,16 +79,18 @@ def _skip(y_0: Tensor, n: float) -> Guide:
 
 
 PLAIN = Way("plain tiling", overlap=0.0)
-WAYS = (
-    PLAIN,
-    Way("plain tiling, every tile follows the whole", 0.0, of_tiles=_the_whole),
-    Way("plain tiling, each its own part", 0.0, of_tiles=_its_part),
-    Way("windows (MultiDiffusion)"),
-    Way("windows, whole latents blended (DemoFusion)", guide=_skip),
-    Way("windows under the low band (ILVR)", guide=held()),
-    Way("the same, the weight falls to 0", guide=held(0.0)),
-    Way("the same, the weight stays 1", guide=held(1.0)),
-)
+THE_WHOLE = Way("plain tiling, every tile follows the whole", 0.0, of_tiles=_the_whole)
+ITS_PART = Way("plain tiling, each its own part", 0.0, of_tiles=_its_part)
+WINDOWS = Way("windows (MultiDiffusion)")
+BLENDED = Way("windows, whole latents blended (DemoFusion)", guide=_skip)
+HELD = Way("windows under the low band (ILVR)", guide=held())
+FALLING = Way("the same, the weight falls to 0", guide=held(0.0))
+STAYING = Way("the same, the weight stays 1", guide=held(1.0))
+
+
+def of_cells(share: float) -> Way:
+    """ILVR with another N, in cells of the small picture."""
+    return Way(f"the same, N of {share:g} small cells", guide=held(), factor=share)
 
 
 class SkipResidual:
@@ -131,7 +135,7 @@ def drawn(
     large = enlarged(small, [side * scale for side in small.shape[-2:]]).clamp(-1, 1)
     start, before = model.encode(large), model.encode(small)
     tiles = Tiles(before.shape[-2], before.shape[-1], way.overlap)
-    n = factor * scale
+    n = (factor if way.factor is None else way.factor) * scale
     if way.of_tiles is None:
         guide = None if way.guide is None else way.guide(start, n)
         return model.decode(_sampled(model, start, tiles, guide, denoise))

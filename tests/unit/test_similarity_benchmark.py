@@ -15,8 +15,9 @@ from torch import Tensor
 pytest.importorskip("skimage")
 
 from benchmarks.similarity import measure
+from benchmarks.similarity.__main__ import OF_ONE_CELL, positions
 from benchmarks.similarity.exact import Exact, Repacked, packed, unpacked
-from benchmarks.similarity.measure import Bench, inverted, rising
+from benchmarks.similarity.measure import Bench, Distances, Found, inverted, rising
 from ilvr_latent.similarity import Dial, at_position
 
 SIDE = 8
@@ -106,17 +107,44 @@ def test_what_was_measured_is_not_measured_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = Flat()
-    absolute: Callable[[Tensor, Tensor], list[float]] = lambda x, y: [  # noqa: E731
-        (x - y).abs().mean().item(),
-        2 * (x - y).abs().mean().item(),
+    absolute: Callable[[Tensor, Tensor], Distances] = lambda x, y: [  # noqa: E731
+        (x - y).abs().mean((1, 2, 3)).tolist(),
+        (2 * (x - y).abs().mean((1, 2, 3))).tolist(),
     ]
     monkeypatch.setattr(measure, "MODELS", {"flat": lambda: model})
     monkeypatch.setattr(measure, "distances", absolute)
     monkeypatch.setattr(measure, "references", lambda which, side: torch.zeros(3, 3, side, side))
     bench = Bench(tmp_path / "measured.json")
-    assert bench.similarity("flat", "check", at_position(0.5)) == pytest.approx([12.5] * 4)
-    assert bench.similarity("flat", "check", at_position(7.0)) == pytest.approx([100.0] * 4)
+    half = bench.found("flat", "check", at_position(0.5))
+    assert half.similarities == pytest.approx([12.5] * 4)
+    assert half.similarity == pytest.approx(12.5)
+    assert half.error == pytest.approx(0, abs=1e-4)
+    assert bench.found("flat", "check", at_position(7.0)).similarity == pytest.approx(100.0)
     calls = model.calls
     again = Bench(tmp_path / "measured.json")
-    assert again.similarity("flat", "check", at_position(7.0)) == [100.0] * 4
+    assert again.found("flat", "check", at_position(7.0)).similarities == [100.0] * 4
     assert model.calls == calls == 3
+
+
+def test_a_similarity_is_as_far_off_as_its_references_are_apart() -> None:
+    """Of so many alike it is known; of few that differ it is not."""
+    free = [[1.0] * 16, [2.0] * 16]
+    alike = Found([[0.5] * 16, [1.0] * 16], free)
+    assert (alike.similarity, alike.error) == (50.0, 0.0)
+    d = [[0.2, 0.8] * 8, [0.4, 1.6] * 8]
+    apart = Found(d, free)
+    assert apart.similarity == pytest.approx(50)
+    assert apart.error == pytest.approx(30 / 15**0.5)
+    assert Found([by[:4] for by in d], [by[:4] for by in free]).error > apart.error
+
+
+@pytest.mark.parametrize("side", [8, 16, 64])
+def test_positions_that_are_measured_rise_and_lie_beside_the_leaps_of_phi(side: int) -> None:
+    """phi has a whole number of cells: right where one is added the curve leaps."""
+    found = positions(side)
+    assert found == sorted(set(found))
+    assert sum(at_position(p).share * side <= 1 + 1e-3 for p in found) >= 2
+    before = [p for p in found if p < min(OF_ONE_CELL) and at_position(p).share * side > 1.01]
+    for p in (p for p in before if p > 1):
+        cells = {math.ceil(1 / at_position(q).share - 1e-9) for q in (p - 0.03, p, p + 0.03)}
+        assert len(cells) == 1 or p > 2.6

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.style.measures import Measures
-from benchmarks.style.tables import Record, curves, lowest, tables
+from benchmarks.style.tables import COLOURS, OTHERS, OURS, Record, curves, lowest, tables
 from benchmarks.style.ways import WAYS
 from ilvr_latent import recolour
 from ilvr_latent.metrics.imagenet import ImageNetNetwork
@@ -47,11 +47,18 @@ def test_places_are_structure_and_no_style(measures: Measures, shapes: Tensor) -
 def test_every_way_has_a_start_or_a_guide_for_all_its_values(some_pictures: Pictures) -> None:
     a, b = some_pictures(1, seed=1).float(), some_pictures(1, seed=2).float()
     for way in WAYS:
-        assert way.shown in way.values
+        assert way.shown is None or way.shown in way.values
         setups = [way.setup(a, b, value) for value in way.values]
         assert all(one.guide is not None or one.start is not None for one in setups)
         recoloured = [one.start for one in setups if one.start is not None and way.name != "SDEdit"]
         assert all(torch.equal(start, recolour(a, b)) for start in recoloured)
+
+
+def test_every_row_has_a_name_of_its_own_and_every_curve_a_colour() -> None:
+    rows = [(way.name, way.text(value)) for way in WAYS for value in way.values]
+    assert len(set(rows)) == len(rows)
+    assert len({way.name for way in WAYS}) <= len(set(COLOURS)) == len(COLOURS)
+    assert set(OURS) | set(OTHERS) <= {way.name for way in WAYS}
 
 
 def test_tables_and_curves_have_every_record() -> None:
