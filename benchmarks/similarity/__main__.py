@@ -34,11 +34,11 @@ from .models import CALIBRATED, MODELS
 # By the side in cells, until N is a single one. Where phi has few cells along the side, S is a
 # staircase: up to 2.6 these lie in the middle of the stretches at which it has so many.
 BEFORE_ONE_CELL = {
-    8: (0.4, 0.7, 1.0, 1.45, 1.85, 2.15, 2.4, 2.6),
-    16: (0.4, 0.7, 1.0, 1.45, 2.15, 2.6, 3.0, 3.3, 3.55),
-    64: (0.4, 0.7, 1.0, 1.45, 2.15, 3.0, 3.55, 4.2, 5.0),
+    8: (0.25, 0.4, 0.55, 0.7, 1.0, 1.45, 1.85, 2.15, 2.4),
+    16: (0.25, 0.4, 0.55, 0.7, 1.0, 1.45, 2.15, 2.6, 3.0, 3.55),
+    64: (0.25, 0.4, 0.55, 0.7, 1.0, 1.45, 2.15, 3.0, 3.55, 4.2, 5.0),
 }
-# From there on, with the end alone to move: between the steps of the sampler.
+# From there on, with the end alone to move, the first two: between the steps of the sampler.
 OF_ONE_CELL = (3.5, 4.5, 5.5, 6.5)
 STORED, CHECKED = range(0, 101, 5), (10, 30, 50, 70, 90)
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -62,7 +62,8 @@ def positions(side: int) -> list[float]:
         side: of what is sampled, in cells.
     """
     one_cell = round(WHOLE_WEIGHT + math.log2(FIRST_SHARE * side), 3)
-    return [*BEFORE_ONE_CELL[side], one_cell, *(p for p in OF_ONE_CELL if p > one_cell)]
+    after = [p for p in OF_ONE_CELL if p > one_cell][:2]
+    return [*BEFORE_ONE_CELL[side], one_cell, *after]
 
 
 def checked(bench: Bench, name: str) -> Checked:
