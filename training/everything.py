@@ -34,6 +34,7 @@ EVERY = 45  # seconds between checkpoints, and between archives
 PACKED = (f"*/{AVERAGED}", f"*/{LOG}", f"*/{SHEET}", f"*/{SCALING}", "*/errors.txt")
 # The share of the time that each takes; what follows "then" waits for what comes before.
 AUTOENCODER, CLASSIFIER = 0.25, 0.3
+PIXEL = "--wide --images 4000000 --batch-size 384 --learning-rate 9e-4"
 # Minutes that no run's limit counts: its start and last figures, and what is encoded between two.
 START, ENCODING = 0.4, 0.75
 
@@ -46,7 +47,7 @@ def commands(minutes: float, cache: Path, device: str) -> dict[str, list[str]]:
     small = run + (" --compile" if device == "cuda" else "")
     latent = max(minutes * (1 - AUTOENCODER) - 2 * START - ENCODING, 0.1)
     return {
-        "pixel": [f"training.train_pixel --minutes {max(minutes - START, 0.1):.2f} {run}"],
+        "pixel": [f"training.train_pixel --minutes {max(minutes - START, 0.1):.2f} {PIXEL} {run}"],
         "latent": [
             f"training.train_autoencoder --minutes {minutes * AUTOENCODER:.2f} {small}",
             f"training.latents --views 12 {shared}",

@@ -11,7 +11,7 @@ import copy
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training import data
+from training.cpu import fast_on_cpu, multiplies_bf16
 from training.diffusion import ema_decay, learning_rate_factor, update_ema
 
 LOG_EVERY = 50  # steps
@@ -92,6 +93,7 @@ class Options:
             moments of AdamW belong to the old one).
         every: seconds between checkpoints and reports.
         compile: the network, which pays on a GPU.
+        flags: of this run alone, those that were given.
     """
 
     cache: Path
@@ -101,6 +103,7 @@ class Options:
     restart: bool = False
     every: float = 300.0
     compile: bool = False
+    flags: frozenset[str] = frozenset()
 
     def done(self, progress: Progress) -> float:
         """The share of the run that is done."""
@@ -113,6 +116,20 @@ def averaged_weights(name: str, cache: Path) -> tuple[dict[str, Tensor], int]:
     with safe_open(cache / name / AVERAGED, framework="pt") as file:
         seen = int((file.metadata() or {})["seen"])
         return {key: file.get_tensor(key).float() for key in file.keys()}, seen  # noqa: SIM118
+
+
+def begin_at(model: nn.Module, seen: int, folder: Path) -> None:
+    """Lay down a model's weights as the averaged ones of a run that has none."""
+    if not (folder / AVERAGED).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_averaged(model, seen, folder)
+
+
+def write_averaged(model: nn.Module, seen: int, folder: Path) -> None:
+    """In fp16, whole or not at all."""
+    weights = {name: w.half().contiguous() for name, w in model.state_dict().items()}
+    save_file(weights, folder / "partial", metadata={"seen": str(seen)})
+    (folder / "partial").replace(folder / AVERAGED)
 
 
 class Training:
@@ -129,6 +146,9 @@ class Training:
         self.folder = options.cache / recipe.name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.model = model.to(options.device)
+        self.in_bf16 = options.device.type == "cuda" or multiplies_bf16()
+        if options.device.type == "cpu":
+            fast_on_cpu(self.model)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=recipe.learning_rate, betas=(0.9, recipe.beta_2), fused=True
@@ -167,7 +187,7 @@ class Training:
                 decay=recipe.decay,
             )
         device = self.options.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        with torch.autocast(device, torch.bfloat16, enabled=self.in_bf16):
             error = loss(trained, size, generator)
         error.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
@@ -188,9 +208,7 @@ class Training:
         }
         torch.save(state, partial)
         partial.replace(self.folder / CHECKPOINT)
-        weights = {name: w.half().contiguous() for name, w in self.ema.state_dict().items()}
-        save_file(weights, partial, metadata={"seen": str(self.progress.seen)})
-        partial.replace(self.folder / AVERAGED)
+        write_averaged(self.ema, self.progress.seen, self.folder)
 
     def log(self, record: dict[str, float]) -> None:
         """Add a line to the log."""
@@ -255,8 +273,10 @@ def record(training: Training, report: Report | None) -> None:
         sheet.save(training.folder / SHEET, quality=90)
 
 
-def read_options(description: str | None, recipe: Recipe) -> tuple[Recipe, Options]:
-    """The command line of every run."""
+def read_options(
+    description: str | None, recipe: Recipe, flags: Mapping[str, str] | None = None
+) -> tuple[Recipe, Options]:
+    """The command line of every run; ``flags`` are those of one alone, with their help."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -270,6 +290,9 @@ def read_options(description: str | None, recipe: Recipe) -> tuple[Recipe, Optio
     add("--device", type=torch.device, default=torch.device("cpu"))
     add("--every", type=float, default=300.0, help="seconds between checkpoints")
     add("--compile", action="store_true", help="compile the network")
+    for name, help_text in (flags or {}).items():
+        add(f"--{name}", action="store_true", help=help_text)
     chosen = vars(parser.parse_args())
+    given = frozenset(name for name in flags or {} if chosen.pop(name))
     changed = {name: chosen.pop(name) for name in ("batch_size", "learning_rate")}
-    return replace(recipe, **changed), Options(**chosen)
+    return replace(recipe, **changed), Options(**chosen, flags=given)

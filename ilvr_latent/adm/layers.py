@@ -129,8 +129,12 @@ class Attention(nn.Module):
         # As places x channels, a view of what lies in channels_last, and so is the way back.
         places = _linear(self.qkv, self.norm(x).flatten(2).transpose(1, 2))
         q, k, v = rearrange(places, f"b n {self._split} -> three b h n c", three=3, h=self._heads)
-        h = rearrange(F.scaled_dot_product_attention(q, k, v), "b h n c -> b n (h c)")
+        h = rearrange(self.attend(q, k, v), "b h n c -> b n (h c)")
         return x + _linear(self.proj_out, h).transpose(1, 2).view_as(x)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Queries, keys and values (B, heads, places, width) to the same."""
+        return F.scaled_dot_product_attention(q, k, v)
 
 
 def _linear(convolution: nn.Conv1d, x: Tensor) -> Tensor:

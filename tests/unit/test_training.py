@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import math
@@ -14,10 +15,21 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from ilvr_latent.adm.layers import Attention, norm
 from training import everything
 from training.augment import crops, moved, rotate_hue, views
+from training.cpu import FastAttention, FastGroupNorm, fast_on_cpu
 from training.diffusion import ema_decay, velocity_loss
-from training.loop import AVERAGED, CHECKPOINT, LOG, Options, Recipe, averaged_weights, train
+from training.loop import (
+    AVERAGED,
+    CHECKPOINT,
+    LOG,
+    Options,
+    Recipe,
+    averaged_weights,
+    begin_at,
+    train,
+)
 
 RECIPE = Recipe(name="line", images=400, batch_size=4, learning_rate=0.05, decay=0.3, warm_up=5)
 
@@ -141,3 +153,34 @@ def test_what_was_trained_travels_in_parts(tmp_path: Path, monkeypatch: pytest.M
     with tarfile.open(fileobj=whole) as tar:
         assert f"line/{AVERAGED}" in tar.getnames()
         assert f"line/{LOG}" in tar.getnames()
+
+
+@pytest.mark.parametrize("channels", [32, 96])
+def test_layers_for_the_cpu_are_torchs_own(channels: int) -> None:
+    """The same values and the same gradients, whatever lies in the maps."""
+    generator = Generator().manual_seed(6)
+    theirs = nn.ModuleList([norm(channels), Attention(channels, 2)])
+    for parameter in theirs.parameters():
+        nn.init.normal_(parameter, std=0.3, generator=generator)
+    ours = fast_on_cpu(copy.deepcopy(theirs))
+    assert {type(layer) for layer in ours.modules()} >= {FastGroupNorm, FastAttention}
+    x, back = (torch.randn(2, channels, 6, 4, generator=generator) for _ in range(2))
+    found = []
+    for layers in (theirs, ours):
+        assert isinstance(layers, nn.ModuleList)
+        given = (3 * x + 1).requires_grad_()
+        out = layers[1](layers[0](given), given)
+        out.backward(back)
+        found.append([out, given.grad, *(p.grad for p in layers.parameters())])
+    for wanted, got in zip(*found, strict=True):
+        torch.testing.assert_close(got, wanted, atol=1e-3, rtol=1e-3)
+
+
+def test_a_run_begins_at_a_model_once(tmp_path: Path) -> None:
+    model = nn.Linear(1, 1)
+    begin_at(model, 120, tmp_path / "line")
+    begin_at(nn.Linear(1, 1), 1, tmp_path / "line")
+    weights, seen = averaged_weights("line", tmp_path)
+    assert seen == 120
+    torch.testing.assert_close(weights["weight"], model.weight.detach(), atol=1e-3, rtol=1e-3)
+    assert fit(tmp_path)[1] == 70
