@@ -101,7 +101,7 @@ FAILURES = (
         Setting("fixed_small,\n10 calls", sampling={"steps": 10, "variance": "fixed_small"}),
     ),
     Failure(
-        "coloured noise",
+        "lost reference",
         Setting("low-pass without\nantialiasing", aliased=True),
         Setting("the paper's\nlow-pass"),
     ),
