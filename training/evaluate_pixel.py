@@ -65,7 +65,8 @@ def main() -> None:
     ]
     sheet = contact_sheet(rows, [Column("")] * 8, row_labels=["sample", "nearest"] * 2, cell=128)
     save_png(sheet, options.output / "emoji64-nearest.png")
-    save_png(curve(options.cache / "pixel" / "log.jsonl"), options.output / "emoji64-loss-prolonged.png")
+    loss = curve(options.cache / "pixel" / "log.jsonl")
+    save_png(loss, options.output / "emoji64-loss-prolonged.png")
     figures = {
         "v_error_held_out": velocity_error(model, held_out),
         "v_error_trained": velocity_error(model, trained[:: len(trained) // 64][:64]),
