@@ -118,13 +118,6 @@ def averaged_weights(name: str, cache: Path) -> tuple[dict[str, Tensor], int]:
         return {key: file.get_tensor(key).float() for key in file.keys()}, seen  # noqa: SIM118
 
 
-def begin_at(model: nn.Module, seen: int, folder: Path) -> None:
-    """Lay down a model's weights as the averaged ones of a run that has none."""
-    if not (folder / AVERAGED).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_averaged(model, seen, folder)
-
-
 def write_averaged(model: nn.Module, seen: int, folder: Path) -> None:
     """In fp16, whole or not at all."""
     weights = {name: w.half().contiguous() for name, w in model.state_dict().items()}
@@ -139,9 +132,10 @@ class Training:
         model: freshly built, with the same weights in every process.
         recipe: the hyperparameters.
         options: where and how long.
+        seen: pictures that the model has seen before the run.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, options: Options) -> None:
+    def __init__(self, model: nn.Module, recipe: Recipe, options: Options, seen: int = 0) -> None:
         self.recipe, self.options = recipe, options
         self.folder = options.cache / recipe.name
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +147,7 @@ class Training:
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=recipe.learning_rate, betas=(0.9, recipe.beta_2), fused=True
         )
-        self.progress = Progress()
+        self.progress = self._after(seen)
         self._go_on()
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
@@ -173,8 +167,12 @@ class Training:
             weights, seen = averaged_weights(self.recipe.name, self.options.cache)
             self.model.load_state_dict(weights)
             self.ema.load_state_dict(weights)
-            step = seen // self.recipe.batch_size
-            self.progress = Progress(step, seen, warm_up_from=step)
+            self.progress = self._after(seen)
+
+    def _after(self, seen: int) -> Progress:
+        """With a fresh optimiser."""
+        step = seen // self.recipe.batch_size
+        return Progress(step, seen, warm_up_from=step)
 
     def step(self, loss: Loss, trained: nn.Module, size: int, generator: Generator) -> Tensor:
         """One step of the optimiser; the loss, on the device."""
@@ -218,23 +216,30 @@ class Training:
 
 
 def train(
-    model: nn.Module, loss: Loss, recipe: Recipe, options: Options, report: Report | None = None
+    model: nn.Module,
+    loss: Loss,
+    recipe: Recipe,
+    options: Options,
+    report: Report | None = None,
+    *,
+    seen: int = 0,
 ) -> None:
     """Train until enough pictures have been seen or time is up, from where the last run stopped.
 
     Args:
-        model: freshly built, with the same weights in every process.
+        model: with the same weights in every process.
         loss: ``loss(model, pictures, generator)`` draws that many pictures and returns a scalar.
         recipe: the hyperparameters.
         options: where and how long.
         report: figures and a sheet of the averaged network, made at every checkpoint.
+        seen: pictures that the model has seen before, where no run is there to go on.
     """
     if "RANK" in os.environ:
         if options.minutes is not None:
             raise SystemExit("--minutes is for one process: several would not stop together.")
         dist.init_process_group("gloo")
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    training = Training(model, recipe, options)
+    training = Training(model, recipe, options, seen)
     progress = training.progress
     generator = Generator(options.device)
     # A resumed process must not repeat the batches of the first: its stream depends on the step.

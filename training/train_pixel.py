@@ -26,7 +26,7 @@ from ilvr_latent.metrics.network import load_feature_network
 from training import styles
 from training.augment import views
 from training.diffusion import velocity_loss
-from training.loop import Recipe, begin_at, read_options, train
+from training.loop import Recipe, read_options, train
 from training.report import tiled
 
 CONFIG = ADMConfig(
@@ -109,8 +109,8 @@ def report(model: nn.Module, samples: int) -> tuple[dict[str, float], Image.Imag
 def main() -> None:
     """Train, going on where the last run stopped."""
     recipe, chosen = read_options(__doc__, RECIPE, FLAGS)
-    if "prolong" in chosen.flags:
-        begin_at(load_embedded(), SHIPPED_SEEN, chosen.cache / recipe.name)
+    if {"prolong", "wide"} <= chosen.flags:
+        raise SystemExit("--prolong begins at the model that ships, which is not --wide.")
     drawn = Views(chosen.cache, chosen.device)
     a_bars = alphas_cumprod(CONFIG.noise_schedule, CONFIG.diffusion_steps).float()
     a_bars = a_bars.to(chosen.device)
@@ -119,8 +119,11 @@ def main() -> None:
         return velocity_loss(model, drawn.draw(size, generator), a_bars, generator)
 
     samples = 1024 if chosen.device.type == "cuda" else 64
-    model = build(WIDE if "wide" in chosen.flags else CONFIG)
-    train(model, draw_and_compare, recipe, chosen, lambda ema: report(ema, samples))
+    model, seen = build(WIDE if "wide" in chosen.flags else CONFIG), 0
+    if "prolong" in chosen.flags:
+        model.load_state_dict(load_embedded().state_dict())
+        seen = SHIPPED_SEEN
+    train(model, draw_and_compare, recipe, chosen, lambda ema: report(ema, samples), seen=seen)
 
 
 if __name__ == "__main__":

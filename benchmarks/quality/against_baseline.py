@@ -1,8 +1,7 @@
 """The numbers of each row, against those of a baseline.
 
 theta       a row's FID over the baseline's, or its KID minus the baseline's, of all pictures
-theta_(r)   the same without the pictures of reference r
-se          delete-one jackknife: se^2 = (R - 1) / R sum_r (theta_(r) - mean theta_(.))^2
+theta_(r)   the same without the pictures of reference r; its jackknife has the standard error
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from benchmarks.jackknife import error_of
 from ilvr_latent import LowPass
 from ilvr_latent.evaluation.measure import Sampled
 from ilvr_latent.guides.spectrum import frequencies, radial_power_spectrum
@@ -50,10 +50,7 @@ class Estimate:
     def of(cls, values: Sequence[float]) -> Estimate:
         """From the value of all references, then those without each of them."""
         whole, *without = values
-        count = len(without)
-        mean = sum(without) / count
-        squares = sum((value - mean) ** 2 for value in without)
-        return cls(whole, math.sqrt((count - 1) / count * squares) if count > 1 else math.nan)
+        return cls(whole, error_of(without) if len(without) > 1 else math.nan)
 
 
 @dataclass(frozen=True)

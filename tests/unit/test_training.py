@@ -27,7 +27,6 @@ from training.loop import (
     Options,
     Recipe,
     averaged_weights,
-    begin_at,
     train,
 )
 
@@ -39,7 +38,9 @@ def pictures(count: int = 5, side: int = 32) -> Tensor:
     return torch.randint(256, (count, 3, side, side), generator=generator, dtype=torch.uint8)
 
 
-def fit(cache: Path, *, images: int = 400, **changed: object) -> tuple[nn.Module, int]:
+def fit(
+    cache: Path, *, images: int = 400, seen: int = 0, **changed: object
+) -> tuple[nn.Module, int]:
     """Fit a line; the network, and the steps that were taken."""
     torch.manual_seed(0)
     model, steps = nn.Linear(1, 1), []
@@ -50,7 +51,7 @@ def fit(cache: Path, *, images: int = 400, **changed: object) -> tuple[nn.Module
         return F.mse_loss(model(x), 2 * x + 1)
 
     options = Options(cache, torch.device("cpu"), images=images, **changed)  # type: ignore[arg-type]
-    train(model, loss, RECIPE, options)
+    train(model, loss, RECIPE, options, seen=seen)
     return model, len(steps)
 
 
@@ -176,11 +177,8 @@ def test_layers_for_the_cpu_are_torchs_own(channels: int) -> None:
         torch.testing.assert_close(got, wanted, atol=1e-3, rtol=1e-3)
 
 
-def test_a_run_begins_at_a_model_once(tmp_path: Path) -> None:
-    model = nn.Linear(1, 1)
-    begin_at(model, 120, tmp_path / "line")
-    begin_at(nn.Linear(1, 1), 1, tmp_path / "line")
-    weights, seen = averaged_weights("line", tmp_path)
-    assert seen == 120
-    torch.testing.assert_close(weights["weight"], model.weight.detach(), atol=1e-3, rtol=1e-3)
-    assert fit(tmp_path)[1] == 70
+def test_a_run_begins_at_a_model_that_has_seen_pictures(tmp_path: Path) -> None:
+    """Where it goes on, what it has itself seen counts."""
+    assert fit(tmp_path, images=200, seen=120)[1] == 20
+    assert averaged_weights("line", tmp_path)[1] == 200
+    assert fit(tmp_path, images=240, seen=120)[1] == 10
