@@ -140,8 +140,9 @@ class Training:
         self.folder = options.cache / recipe.name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.model = model.to(options.device)
-        self.in_bf16 = options.device.type == "cuda" or multiplies_bf16()
-        if options.device.type == "cpu":
+        on_cpu = options.device.type == "cpu"
+        self.in_bf16 = multiplies_bf16() if on_cpu else options.device.type == "cuda"
+        if on_cpu and self.in_bf16:
             fast_on_cpu(self.model)
         self.ema = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
