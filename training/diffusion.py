@@ -35,8 +35,14 @@ def capped_weight(a_bar: Tensor, gamma: float = 5.0) -> Tensor:
 def noised_at_random(
     x_0: Tensor, a_bars: Tensor, generator: Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """x_t, the timestep of each picture (B,), and the eps that was added."""
-    t = torch.randint(len(a_bars), (len(x_0),), generator=generator, device=x_0.device)
+    """x_t, the timestep of each picture (B,), and the eps that was added.
+
+    The timesteps of a batch are spread evenly over all, from a random first one: the loss varies
+    less from batch to batch (arXiv 2107.00630, appendix I.1).
+    """
+    size, steps = len(x_0), len(a_bars)
+    first = torch.randint(steps, (1,), generator=generator, device=x_0.device)
+    t = (first + torch.arange(size, device=x_0.device) * steps // size) % steps
     eps = torch.randn(x_0.shape, generator=generator, device=x_0.device)
     return noised(x_0, eps, a_bars[t]), t, eps
 
