@@ -96,7 +96,7 @@ def main(folder: Path) -> None:
     """Draw both."""
     made = samples()
     icon(made[0]).save(folder / "icon.png", optimize=True)
-    banner(made).save(folder / "banner.jpg", quality=88)
+    banner(made).save(folder / "banner.jpg", quality=88, optimize=True, progressive=True)
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def draw(page: str, path: Path) -> None:
     columns = [Column(called)]
     for label in labels:
         columns += [Column(label, gap=20), *[Column("") for _ in range(SAMPLES - 1)]]
-    contact_sheet(rows, columns, cell=96).save(path, quality=90)
+    contact_sheet(rows, columns, cell=96).save(path, quality=90, optimize=True, progressive=True)
 
 
 def main(folder: Path, pages: list[str]) -> None:

@@ -52,7 +52,9 @@ def draw_pictures(models: Sequence[Model], path: Path) -> None:
     columns = [Column("reference")]
     columns += [Column(f"{s}", gap=20 if s == 0 else 6, group="similarity") for s in ASKED]
     labels = [_title(model.cell) for model in models]
-    contact_sheet(rows, columns, row_labels=labels, cell=CELL).save(path, quality=88)
+    contact_sheet(rows, columns, row_labels=labels, cell=CELL).save(
+        path, quality=88, optimize=True, progressive=True
+    )
 
 
 def _small(picture: Image.Image | None) -> Image.Image | None:

@@ -68,7 +68,7 @@ def of_codec(codec: Codec, measures: Measures, sheet_at: Path) -> Iterator[Recor
     ways = without_network(codec, codec.encode(a), codec.encode(b))
     for way, made in ways.items():
         yield record("latents of FLUX.2, 256 pixels", way, "", [made], Pair(a, b), measures)
-    sheet({"A": a, "B": b, **ways}).save(sheet_at, quality=85)
+    sheet({"A": a, "B": b, **ways}).save(sheet_at, quality=85, optimize=True, progressive=True)
 
 
 def of_model(model: Model, measures: Measures, seeds: int, sheet_at: Path) -> Iterator[Record]:
@@ -90,7 +90,7 @@ def of_model(model: Model, measures: Measures, seeds: int, sheet_at: Path) -> It
             if value == way.shown:
                 label = way.name.replace(", ", ",\n").replace(" and ", "\nand ")
                 shown[f"{label}\n{way.text(value)}"] = decoded[0]
-    sheet(shown).save(sheet_at, quality=85)
+    sheet(shown).save(sheet_at, quality=85, optimize=True, progressive=True)
 
 
 class Pair(NamedTuple):
