@@ -16,10 +16,11 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from ilvr_latent.adm.layers import Attention, norm
+from ilvr_latent.diffusion.schedule import alphas_cumprod
 from training import everything
 from training.augment import crops, moved, rotate_hue, views
 from training.cpu import FastAttention, FastGroupNorm, fast_on_cpu
-from training.diffusion import ema_decay, velocity_loss
+from training.diffusion import ema_decay, noised_at_random, velocity_loss
 from training.loop import (
     AVERAGED,
     CHECKPOINT,
@@ -112,6 +113,16 @@ def test_the_exact_velocity_costs_nothing() -> None:
 
     assert velocity_loss(exact, x_0, a_bars, Generator().manual_seed(0)) < 1e-8
     assert velocity_loss(lambda x, t: 0 * x, x_0, a_bars, Generator().manual_seed(0)) > 0.01
+
+
+def test_the_timesteps_of_a_batch_are_spread_evenly_from_anywhere() -> None:
+    a_bars, generator = alphas_cumprod("cosine", 40).float(), Generator().manual_seed(0)
+    seen = set()
+    for _ in range(200):
+        _, t, _ = noised_at_random(torch.zeros(8, 1, 2, 2), a_bars, generator)
+        assert sorted((t - t[0]).remainder(40).tolist()) == list(range(0, 40, 5))
+        seen.update(t.tolist())
+    assert seen == set(range(40))
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:

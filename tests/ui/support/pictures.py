@@ -92,9 +92,7 @@ def _pictures(page: Any, path: Path, output: Path) -> None:
     ends = [Box(x, y, x, y) for wire in wires(workflow) for x, y in wire.points]
     whole = _shot(page, _around([*group_boxes(workflow).values(), *ends]))
     if needs_a_download:
-        _on_background(whole, 800, 400).save(
-            path.with_suffix(".jpg"), quality=88, optimize=True, progressive=True
-        )
+        _save(_on_background(whole, 800, 400), path.with_suffix(".jpg"), 88)
         return
     references = [
         _example(node["widgets_values"][0]).convert("RGB")
@@ -104,22 +102,16 @@ def _pictures(page: Any, path: Path, output: Path) -> None:
     pictures = [Image.open(picture) for picture in saved(path, output)]
     results = [picture.convert("RGB") for picture in pictures[:: max(1, len(pictures) // 4)]]
     if getattr(pictures[0], "n_frames", 1) > 1:
-        _film(pictures[0]).save(
-            path.with_suffix(".jpg"), quality=88, optimize=True, progressive=True
-        )
+        _save(_film(pictures[0]), path.with_suffix(".jpg"), 88)
     elif shows_a_figure(path):
         (figure,) = results
         if name in FIGURES:
             height = round(640 * figure.height / figure.width)
             small = figure.resize((640, height), Image.Resampling.LANCZOS)
-            small.save(HELP / f"{FIGURES[name]}.jpg", quality=80, optimize=True, progressive=True)
-        _on_background(figure, 800, 400, "white").save(
-            path.with_suffix(".jpg"), quality=88, optimize=True, progressive=True
-        )
+            _save(small, HELP / f"{FIGURES[name]}.jpg", 80)
+        _save(_on_background(figure, 800, 400, "white"), path.with_suffix(".jpg"), 88)
     else:
-        _thumbnail(references, results).save(
-            path.with_suffix(".jpg"), quality=88, optimize=True, progressive=True
-        )
+        _save(_thumbnail(references, results), path.with_suffix(".jpg"), 88)
     if name == DROPPED:
         first = sorted(output.glob(f"ilvr-{name}_*.png"))[0]
         shutil.copyfile(first, DOCS / f"workflow-{name}.png")
@@ -131,11 +123,16 @@ def _pictures(page: Any, path: Path, output: Path) -> None:
             shown = [box[node["id"]] for node in workflow["nodes"] if node["type"] in kinds]
             picture = _shot(page, _around(shown), most=1)
             picture.thumbnail((640, 640), Image.Resampling.LANCZOS)
-            picture.save(HELP / f"{page_of}.jpg", quality=80, optimize=True, progressive=True)
+            _save(picture, HELP / f"{page_of}.jpg", 80)
     for page_of, (stem, labels) in STRIPS.items():
         if stem == name:
             strip = _strip([*references[: len(labels) - len(results)], *results], labels)
-            strip.save(HELP / f"{page_of}.jpg", quality=85, optimize=True, progressive=True)
+            _save(strip, HELP / f"{page_of}.jpg", 85)
+
+
+def _save(picture: Image.Image, path: Path, quality: int) -> None:
+    """A JPEG as small as it can be at a quality."""
+    picture.save(path, quality=quality, optimize=True, progressive=True)
 
 
 def _example(name: str) -> Image.Image:
