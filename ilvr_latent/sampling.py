@@ -58,7 +58,7 @@ def sample(
         similarity: 0 (not guided) to 100 (the picture), see :func:`ilvr_latent.similarity.dial`.
         shape: (B, C, H, W); by default that of the first reference, else one image of the
             network's size.
-        steps: ``"100"``, ``"ddim50"``, ``"10,10,5"``, or a number.
+        steps: ``"100"``, ``"ddim50"``, ``"10,10,5"``, ``"early20"``, or a number.
         space: of all references, in place of their own: ``state`` (the paper) or ``prediction``.
         reference_noise: likewise: ``fresh`` (the paper), ``fixed`` or ``hybrid``.
         class_labels: one class for all, or int64 (B,).

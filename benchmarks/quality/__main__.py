@@ -2,11 +2,13 @@
 
     python -m benchmarks.quality --output DIR [--quick]
     python -m benchmarks.quality --output DIR [--quick] --comfyui PATH
+    python -m benchmarks.quality unguided --output DIR [--quick]
     python -m benchmarks.quality failures --output FILE.png
 
 The first samples the rows of the core's samplers, and measures every row that is in the folder. The
 second, with ComfyUI's Python, samples those of ComfyUI's samplers; run the first again for the
-table with both. What is there is not made again. The third makes the figure of failure modes.
+table with both. What is there is not made again. The third has no reference, the last makes the
+figure of failure modes.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from ilvr_latent.metrics.network import load_feature_network
 from ilvr_latent.pictures.files import output_folder, written_whole
 from ilvr_latent.pictures.images import save_png
 
-from . import failures, table
+from . import failures, table, unguided
 from .against_baseline import measured
 from .core_maker import CoreMaker
 from .host_maker import HostMaker
@@ -47,11 +49,11 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("what", nargs="?", choices=("table", "failures"), default="table")
+    add("what", nargs="?", choices=("table", "unguided", "failures"), default="table")
     add("--output", type=Path, required=True, help="a folder; of failures, a PNG file")
     add("--quick", action="store_true", help="fewer pictures and calls: for a look")
     add("--comfyui", type=Path, metavar="PATH", help="sample with this checkout, and only that")
-    add("--docs", action="store_true", help=f"put table and plots into {DOCUMENT} too")
+    add("--docs", action="store_true", help=f"put tables and plots into {DOCUMENT} too")
     options = parser.parse_args()
     try:
         run(options)
@@ -67,6 +69,9 @@ def run(options: argparse.Namespace) -> None:
     """
     if options.what == "failures":
         save_png(failures.figure(), options.output)
+        return
+    if options.what == "unguided":
+        _unguided(output_folder(options.output), options)
         return
     if options.comfyui is None:
         require_torchmetrics()
@@ -89,6 +94,15 @@ def _study(options: argparse.Namespace) -> Study:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     hold_to(folder, {"model_sha256": digest, "references": len(references), "samples": samples})
     return Study(folder, references, samples)
+
+
+def _unguided(folder: Path, options: argparse.Namespace) -> None:
+    samples = unguided.QUICK_SAMPLES if options.quick else unguided.SAMPLES
+    text = unguided.markdown(load_embedded(), samples)
+    _write(folder / "unguided.md", text)
+    if options.docs:
+        table.put_into(DOCUMENT, text, table.UNGUIDED)
+    print(text)
 
 
 def write_table(study: Study, *, docs: bool = False) -> None:

@@ -22,8 +22,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ddim, eta 1": {"sampler": "ddim", "eta": 1.0},
     "dpmpp_2m": {"sampler": "dpmpp_2m"},
     "unipc_damped": {"sampler": "unipc_damped"},
+    "unipc_damped, early": {"sampler": "unipc_damped"},
     "unipc": {"sampler": "unipc"},
 }
+
+
+def steps_of(sampler: str, count: int) -> str:
+    """So many, where the row's sampler has them."""
+    return f"early{count}" if sampler.endswith(", early") else str(count)
 
 
 @dataclass
@@ -72,7 +78,7 @@ class CoreMaker:
         x = sample(
             counted,
             Reference(self.references, FACTOR, window=Window(0.0, row.end)),
-            steps=row.steps,
+            steps=steps_of(row.sampler, row.steps),
             space=row.space,
             reference_noise=row.noise,
             seed=seeds,

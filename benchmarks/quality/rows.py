@@ -19,12 +19,12 @@ FEW_CALLS, SOME_CALLS = 50, 100
 
 CORE_SAMPLERS = (
     *("ddpm", "ddpm, fixed large", "ddim, eta 0", "ddim, eta 1"),
-    *("dpmpp_2m", "unipc", "unipc_damped"),
+    *("dpmpp_2m", "unipc", "unipc_damped", "unipc_damped, early"),
 )
-SECOND_ORDER = CORE_SAMPLERS[-3:]
+SECOND_ORDER = CORE_SAMPLERS[-4:]
 # Its `ddim` is its `euler`, so that one row is both.
 HOST_SAMPLERS = ("ddpm", "ddim", "dpmpp_2m", "uni_pc")
-USUAL_SCHEDULER, OTHER_SCHEDULER = "normal", "karras"
+USUAL_SCHEDULER, OTHER_SCHEDULERS = "normal", ("karras", "beta")
 HIGH_ORDER = ("dpmpp_2m", "uni_pc")
 
 
@@ -111,7 +111,7 @@ def host_rows(calls: Sequence[int]) -> list[Row]:
             if n == COMPARED_CALLS or (sampler in HIGH_ORDER and n <= FEW_CALLS):
                 rows.append(half)
             if n == COMPARED_CALLS and sampler in HIGH_ORDER:
-                rows.append(replace(half, scheduler=OTHER_SCHEDULER))
+                rows += [replace(half, scheduler=other) for other in OTHER_SCHEDULERS]
     return rows
 
 

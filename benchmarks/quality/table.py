@@ -25,12 +25,13 @@ HEADINGS = (
     *("diversity", "low-pass residual", "fine", "contrast"),
 )
 PLOT = 620, 340
-BEGIN, END = "<!-- table -->", "<!-- end of table -->"
+GUIDED, UNGUIDED = "table", "table without a reference"
 # Samplers of the plot; what a plot shows is matched on the state.
 COLOURS: dict[str, Colour] = {
     "ddpm": BLUE,
     "ddim, eta 0": ORANGE,
     "unipc_damped": (190, 30, 45),
+    "unipc_damped, early": (110, 70, 30),
     "comfyui dpmpp_2m": (20, 130, 60),
     "comfyui uni_pc": (160, 40, 150),
 }
@@ -123,15 +124,16 @@ def record(entries: Sequence[Entry], settings: Mapping[str, object]) -> str:
     return json.dumps({"settings": dict(settings), "rows": rows}, indent=2) + "\n"
 
 
-def put_into(document: Path, text: str) -> None:
+def put_into(document: Path, text: str, name: str = GUIDED) -> None:
     """Replace what stands between the marks of a Markdown file.
 
     Raises:
         InputError: the marks are not there.
     """
-    before, begin, rest = document.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise InputError(f"{str(document)!r} has no {BEGIN} with {END} after it; put them back.")
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, first, rest = document.read_text().partition(begin)
+    _, last, after = rest.partition(end)
+    if not (first and last):
+        raise InputError(f"{str(document)!r} has no {begin} with {end} after it; put them back.")
     with written_whole(document) as partial:
-        partial.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+        partial.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")

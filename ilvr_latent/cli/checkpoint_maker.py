@@ -105,8 +105,8 @@ class ADMPictures:
         return with_style(guide, settings, self.size, lambda picture: picture)
 
     def _schedule(self, settings: Settings) -> Schedule:
-        config = self._model.config
-        return Schedule(config.noise_schedule, config.diffusion_steps, settings.steps)
+        config, steps = self._model.config, settings.spaced_steps(self.timesteps)
+        return Schedule(config.noise_schedule, self.timesteps, steps)
 
     def _labels(self, classes: Sequence[int | None]) -> Tensor | None:
         known = [label for label in classes if label is not None]
@@ -142,7 +142,7 @@ class ADMPictures:
         )
         common: dict[str, Any] = {
             "shape": (len(seeds), *references.shape[1:]),
-            "steps": settings.steps,
+            "steps": settings.spaced_steps(self.timesteps),
             "class_labels": self._labels([own.class_label for own in each]),
             "noise": SeededNoise(list(seeds), model.device),
             "callback": lambda step, x: advance(),

@@ -103,12 +103,16 @@ class Options(OptionsOfMethods):
         own=True,
     )
     steps: str = option(
-        defaults.COMMAND_STEPS, "network calls: 50, ddim25, or 10,10,5", axis=True, written=True
+        defaults.COMMAND_STEPS,
+        "network calls: 50, early20, ddim25, or 10,10,5",
+        axis=True,
+        written=True,
     )
     sampler: Literal["auto"] | SamplerName = option(
         AUTO,
         f"auto: from {defaults.FEW_STEPS} steps on ddpm (the paper); below, "
-        f"{defaults.SAMPLER_OF_FEW_STEPS} with hybrid noise, which is better there; dpmpp_2m, "
+        f"{defaults.SAMPLER_OF_FEW_STEPS} with hybrid noise and --steps "
+        f"{defaults.SPACING_OF_FEW_STEPS}N, which is better there; dpmpp_2m, "
         "unipc: solvers of second order; pc: predictor and corrector; ode: probability flow, six "
         "calls a step; cold: cold diffusion",
         choices=(AUTO, *SAMPLERS, *LOOPS),

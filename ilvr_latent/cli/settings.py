@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..guides.reference import Reference
 from ..guides.weight import Weight, parse_weight
 from ..guides.window import Window
+from ..methods import FROM_REFERENCE
 from .method_settings import check_methods
 from .option import flag_of
 from .options import Options, table
@@ -133,6 +134,22 @@ class Settings(Options):
             noise=self.chosen_noise,
             variance_is_given=self.chosen_variance is not None,
         )
+
+    def spaced_steps(self, diffusion_steps: int) -> str:
+        """The steps, where sampler and spacing were left open as they are best for so few.
+
+        Even where the run begins with a picture: its strength is a share of even steps.
+
+        Args:
+            diffusion_steps: T of the network.
+        """
+        given = self.steps.strip()
+        count = int(given) if given.isdecimal() else diffusion_steps
+        begins_with_noise = self.strength in (None, 1) and self.method not in FROM_REFERENCE
+        left_open = self.sampler == "auto" and self.eta is None and self.chosen_variance is None
+        few = 0 < count < min(defaults.FEW_STEPS, diffusion_steps)
+        early = few and left_open and begins_with_noise
+        return f"{defaults.SPACING_OF_FEW_STEPS}{count}" if early else self.steps
 
     def of_loop(self, sampler: str) -> dict[str, Any]:
         """What a sampler with a loop of its own takes, as it was given.

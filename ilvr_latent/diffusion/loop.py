@@ -80,7 +80,7 @@ def sample_with(
         model: the network.
         guide: the method, or ``None`` for an unguided sample.
         shape: (B, C, H, W).
-        steps: see :func:`ilvr_latent.diffusion.schedule.respaced_timesteps`.
+        steps: see :func:`ilvr_latent.diffusion.schedule.chosen_timesteps`.
         sampler: a name in :data:`~.samplers.SAMPLERS`, or a sampler with its settings.
         eta: noise of DDIM, 0 to 1; no effect on the others.
         variance: of DDPM; ``None`` takes what the network has learned, else the fixed one that

@@ -46,7 +46,7 @@ def sample_cold(
         model: the network.
         guide: the method, or ``None`` for an unguided sample.
         shape: (B, C, H, W).
-        steps: see :func:`ilvr_latent.diffusion.schedule.respaced_timesteps`.
+        steps: see :func:`ilvr_latent.diffusion.schedule.chosen_timesteps`.
         algorithm: 2, the paper's, or 1; without fixed noise they are the same.
         fixed_noise: degrade with x_T throughout, not with what the network takes for noise.
         class_labels: int64 (B,), for class-conditional networks.

@@ -57,7 +57,7 @@ def sample_flow(
         model: the network; it must take timesteps between whole ones, as ADM networks do.
         guide: the method, or ``None`` for an unguided sample.
         shape: (B, C, H, W).
-        steps: see :func:`ilvr_latent.diffusion.schedule.respaced_timesteps`.
+        steps: see :func:`ilvr_latent.diffusion.schedule.chosen_timesteps`.
         tolerance: relative and absolute error of a step, with at least one step of six or more
             network calls for each level; the paper's is 1e-5. ``None`` takes just one, with which
             no picture depends on the others of its batch.

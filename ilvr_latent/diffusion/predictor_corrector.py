@@ -196,7 +196,7 @@ def sample_pc(
         guide: the method, or ``None`` for an unguided sample. It is asked about the posterior mean
             by the ``ancestral`` predictor alone.
         shape: (B, C, H, W).
-        steps: see :func:`ilvr_latent.diffusion.schedule.respaced_timesteps`.
+        steps: see :func:`ilvr_latent.diffusion.schedule.chosen_timesteps`.
         predictor: see :class:`PredictorCorrector`, as the next four.
         snr: of the corrector.
         corrector_steps: at each level.

@@ -19,6 +19,8 @@ from torch import Tensor
 
 from ..errors import InputError
 
+EARLY = "early"
+
 
 def alphas_cumprod(noise_schedule: str, diffusion_steps: int) -> Tensor:
     """alpha-bar_t for t = 0 .. T-1, float64 (T,).
@@ -99,6 +101,51 @@ def respaced_timesteps(diffusion_steps: int, steps: str | int) -> list[int]:
     return chosen
 
 
+def chosen_timesteps(a_bar: Tensor, steps: str | int) -> list[int]:
+    """The timesteps that a run visits, ascending: guided-diffusion's choice, or early ones.
+
+    Args:
+        a_bar: alpha-bar of every timestep, (T,).
+        steps: as for :func:`respaced_timesteps`, or ``"earlyN"``, see :func:`early_timesteps`.
+
+    Raises:
+        InputError: the string cannot be read, or the process has no such selection.
+    """
+    text = str(steps).strip()
+    if not text.startswith(EARLY):
+        return respaced_timesteps(len(a_bar), steps)
+    count = text.removeprefix(EARLY)
+    if not (count.isdecimal() and 1 <= int(count) <= len(a_bar)):
+        raise InputError(
+            f"steps is {text!r}; use {EARLY}1 to {EARLY}{len(a_bar)}, the model's timesteps."
+        )
+    return early_timesteps(a_bar, int(count))
+
+
+def early_timesteps(a_bar: Tensor, count: int) -> list[int]:
+    """Timesteps for few steps, ascending: the shorter, the more noise there is.
+
+        phi = arctan(sigma / alpha)            phi(u) = phi_0 + (phi_{T-1} - phi_0) (1 - u^2)
+
+    for u even from 0 (the noisiest) to 1. Even timesteps of a cosine schedule are even in phi, and
+    the first of twenty goes from 0.2 to 8 % of the picture's amplitude, where colours and shapes
+    are decided; here it goes to 0.5 %. In phi, not in t, so that the levels are the same for every
+    schedule. The power is measured, see docs/steps.md.
+
+    Args:
+        a_bar: alpha-bar of every timestep, (T,).
+        count: how many of them, at most T.
+    """
+    angles = ((1 - a_bar) / a_bar).sqrt().atan()
+    u = torch.linspace(1, 0, count, dtype=angles.dtype)
+    wanted = angles[0] + (angles[-1] - angles[0]) * (1 - u.square())
+    nearest = (angles - wanted[:, None]).abs().argmin(dim=1)
+    # Where levels lie nearer together than timesteps, each has one of its own.
+    index = torch.arange(count)
+    distinct = (nearest - index).cummax(dim=0).values.clamp(max=len(a_bar) - count)
+    return (distinct + index).tolist()
+
+
 def _strided(diffusion_steps: int, count: int) -> list[int]:
     if count < 1:
         raise InputError(f"steps is 'ddim{count}', which takes no step; use 'ddim1' or more.")
@@ -168,7 +215,7 @@ class Schedule:
     Args:
         noise_schedule: ``linear`` or ``cosine``.
         diffusion_steps: T of the forward process.
-        steps: how many of them to visit, see :func:`respaced_timesteps`.
+        steps: how many of them to visit, see :func:`chosen_timesteps`.
 
     Attributes:
         steps: one :class:`Step` for each network call.
@@ -179,8 +226,9 @@ class Schedule:
     after: Step | None = None
 
     def __init__(self, noise_schedule: str, diffusion_steps: int, steps: str | int) -> None:
-        timesteps = respaced_timesteps(diffusion_steps, steps)[::-1]
-        a_bar = alphas_cumprod(noise_schedule, diffusion_steps)[timesteps].tolist()
+        whole = alphas_cumprod(noise_schedule, diffusion_steps)
+        timesteps = chosen_timesteps(whole, steps)[::-1]
+        a_bar = whole[timesteps].tolist()
         last = max(diffusion_steps - 1, 1)
         self.steps = tuple(
             Step(i, t, math.sqrt(a), math.sqrt(1 - a), 1 - t / last)

@@ -17,7 +17,7 @@ from tqdm.auto import trange
 from ...ilvr_latent import InputError, SeededNoise
 from ...ilvr_latent.diffusion.reverse import Transition, transitions
 from ...ilvr_latent.diffusion.samplers import SAMPLERS, Mean, chosen_sampler
-from ...ilvr_latent.diffusion.schedule import alphas_cumprod, respaced_timesteps
+from ...ilvr_latent.diffusion.schedule import alphas_cumprod, chosen_timesteps
 from ...ilvr_latent.errors import about
 from ..node import Node
 from ..schema import fraction, schema
@@ -95,8 +95,9 @@ class ILVRADMSchedule(Node):
                 io.String.Input(
                     "respacing",
                     default="100",
-                    tooltip="How many steps: a number, 'ddim50', or counts for equal parts of "
-                    "the schedule, the least noisy first: '10,10,5'.",
+                    tooltip="How many steps: a number, 'early20' (twenty, most of them where there "
+                    "is much noise), 'ddim50', or counts for equal parts of the schedule, the "
+                    "least noisy first: '10,10,5'.",
                 ),
             ],
             outputs=[io.Sigmas.Output(tooltip="For SamplerCustom.")],
@@ -111,7 +112,8 @@ class ILVRADMSchedule(Node):
         """
         config = _adm(model.model).config
         with about("respacing"):
-            timesteps = respaced_timesteps(config.diffusion_steps, respacing)[::-1]
+            a_bar = alphas_cumprod(config.noise_schedule, config.diffusion_steps)
+            timesteps = chosen_timesteps(a_bar, respacing)[::-1]
         sigmas = model.get_model_object("model_sampling").sigmas[timesteps]
         return io.NodeOutput(torch.cat([sigmas.cpu(), torch.zeros(1)]))
 

@@ -78,6 +78,32 @@ def test_few_steps_take_the_sampler_that_is_good_at_them(
     assert Settings.of(options, 4).reverse(steps) == chosen
 
 
+@pytest.mark.parametrize(
+    ("arguments", "steps"),
+    [
+        ("--steps 20", "early20"),
+        ("--steps 49", "early49"),
+        ("--steps 50", "50"),
+        ("--steps 20 --reference-noise fixed", "early20"),
+        ("--steps 20 --strength 1", "early20"),
+        ("--steps 20 --strength 0.5", "20"),
+        ("--steps 20 --method sdedit", "20"),
+        ("--steps 20 --sampler unipc_damped", "20"),
+        ("--steps 20 --eta 0", "20"),
+        ("--steps 20 --variance fixed_large", "20"),
+        ("--steps 5,5,10", "5,5,10"),
+        ("--steps ddim20", "ddim20"),
+        ("--steps early30 --sampler ddpm", "early30"),
+    ],
+)
+def test_few_steps_are_early_where_nothing_else_is_said(arguments: str, steps: str) -> None:
+    parser = argparse.ArgumentParser()
+    table.add_arguments(parser)
+    settings = Settings.of(parser.parse_args(arguments.split()), 4)
+    assert settings.spaced_steps(1000) == steps
+    assert settings.spaced_steps(10) == settings.steps
+
+
 def test_a_weight_that_changes_is_sampled_with_and_written_down(
     sampling: Command, output: Path
 ) -> None:
@@ -185,7 +211,7 @@ def test_references_of_the_same_name_do_not_overwrite_each_other(
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (["--step-range", "0", "1"], ["--timestep-range", "1000", "600"]),
+        (["--step-range", "0", "1"], ["--timestep-range", "1000", "500"]),
         (["--start", "0", "--end", "0.5"], ["--step-range", "0", "1"]),
         (["--weight", "0"], ["--weight", "0", "--factor", "8"]),
         (["--steps", "4"], ["--steps", " 4 "]),

@@ -12,13 +12,22 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.quality import unguided
 from benchmarks.quality.__main__ import write_table
 from benchmarks.quality.against_baseline import Estimate, Measured, contrast, fine_power, measured
 from benchmarks.quality.core_maker import CoreMaker
 from benchmarks.quality.failures import AliasedLowPass, Failure, Setting, figure
 from benchmarks.quality.rows import HALF, Row, core_rows, host_rows, in_order
 from benchmarks.quality.study import Study, make_missing
-from benchmarks.quality.table import BEGIN, END, HEADINGS, Entry, markdown, plot, put_into
+from benchmarks.quality.table import (
+    GUIDED,
+    HEADINGS,
+    UNGUIDED,
+    Entry,
+    markdown,
+    plot,
+    put_into,
+)
 from ilvr_latent import InputError, LowPass
 from ilvr_latent.evaluation.measure import Sampled
 from ilvr_latent.metrics.domain import Domain
@@ -27,7 +36,11 @@ from tests.conftest import MixtureDenoiser
 
 Exact = Callable[..., MixtureDenoiser]
 Pictures = Callable[..., Tensor]
-ROWS = [Row("ddpm", 3), Row("ddim, eta 0", 4, HALF, "prediction")]
+ROWS = [
+    Row("ddpm", 3),
+    Row("unipc_damped, early", 5, noise="hybrid"),
+    Row("ddim, eta 0", 4, HALF, "prediction"),
+]
 
 
 @pytest.fixture
@@ -64,10 +77,10 @@ def test_a_row_that_is_there_is_not_made_again(study: Study, maker: CoreMaker) -
     make_missing(study, ROWS, maker, made.append)
     before = files(study.folder)
     make_missing(study, ROWS, maker, made.append)
-    assert len(made) == 2
+    assert len(made) == len(ROWS)
     (study.folder / "rows" / ROWS[1].name / "row.json").unlink()
     make_missing(study, ROWS, maker, made.append)
-    assert made[2:] == [f"1 of 1: {ROWS[1].name}"]
+    assert made[len(ROWS) :] == [f"1 of 1: {ROWS[1].name}"]
     assert study.finished() == ROWS
     assert files(study.folder) == before
 
@@ -212,15 +225,17 @@ def test_the_plot_shows_what_its_samplers_do_by_default() -> None:
     assert plot(by_default[:1], 1.0) != plot(by_default, 1.0)
 
 
-def test_text_is_put_between_the_marks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [GUIDED, UNGUIDED])
+def test_text_is_put_between_the_marks(tmp_path: Path, name: str) -> None:
     document = tmp_path / "steps.md"
-    document.write_text(f"Before.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    document.write_text(f"Before.\n\n{begin}\nold\n{end}\n\nAfter.\n")
     for _ in range(2):
-        put_into(document, "| new |\n")
-        assert document.read_text() == (f"Before.\n\n{BEGIN}\n\n| new |\n\n{END}\n\nAfter.\n")
+        put_into(document, "| new |\n", name)
+        assert document.read_text() == (f"Before.\n\n{begin}\n\n| new |\n\n{end}\n\nAfter.\n")
     document.write_text("No marks.")
-    with pytest.raises(InputError, match=BEGIN):
-        put_into(document, "| new |\n")
+    with pytest.raises(InputError, match=begin):
+        put_into(document, "| new |\n", name)
     assert document.read_text() == "No marks."
 
 
@@ -242,6 +257,24 @@ def test_the_plan_has_what_was_asked_for() -> None:
     hosts = {(row.sampler, row.steps) for row in host_rows(calls) if row.end == 1}
     assert hosts >= {(s, n) for s in ("dpmpp_2m", "uni_pc") for n in (10, 20, 50, 100)}
     assert [row.end for row in in_order(rows)] == sorted((r.end for r in rows), reverse=True)
+
+
+def test_without_a_reference_rows_are_of_the_same_seeds(exact: Exact) -> None:
+    drawn = {
+        name: unguided.drawn(exact(variance=0.05), name, 4, samples=3)
+        for name in ("unipc_damped", "unipc_damped, early")
+    }
+    even, early = drawn.values()
+    assert even.shape == early.shape == (3, 3, 16, 16)
+    assert 0 < (even - early).abs().max()
+    again = unguided.drawn(exact(variance=0.05), "unipc_damped", 4, samples=2)
+    assert torch.allclose(again, even[:2], atol=1e-5)
+
+
+def test_grey_has_no_saturation_and_red_all() -> None:
+    red = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(1, 3, 8, 8)
+    both = unguided.saturation(torch.cat([torch.zeros(1, 3, 8, 8), red]))
+    assert both.tolist() == [0.0, 255.0]
 
 
 def test_the_stand_in_low_pass_lets_noise_through(exact: Exact, some_pictures: Pictures) -> None:

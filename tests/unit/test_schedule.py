@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from ilvr_latent import InputError, Schedule
 from ilvr_latent.diffusion.reverse import transitions
-from ilvr_latent.diffusion.schedule import alphas_cumprod, respaced_timesteps
+from ilvr_latent.diffusion.schedule import alphas_cumprod, chosen_timesteps, respaced_timesteps
 
 
 def guided_diffusion(diffusion_steps: int, counts: list[int]) -> list[int] | None:
@@ -106,6 +108,43 @@ def test_steps_that_a_schedule_cannot_give_are_named(steps: str) -> None:
     with pytest.raises(InputError) as refused:
         respaced_timesteps(1000, steps)
     assert f"{steps!r}" in str(refused.value)
+
+
+def angles(a_bar: Iterable[float]) -> np.ndarray[Any, Any]:
+    return np.array([math.atan2(math.sqrt(1 - a), math.sqrt(a)) for a in a_bar])
+
+
+@pytest.mark.parametrize("noise_schedule", ["linear", "cosine"])
+@pytest.mark.parametrize("count", [2, 5, 10, 20])
+def test_early_steps_are_a_parabola_in_the_angle_of_noise(noise_schedule: str, count: int) -> None:
+    of_each_t = angles(alphas_cumprod(noise_schedule, 1000).tolist())
+    found = angles(Schedule(noise_schedule, 1000, f"early{count}").a_bar)
+    most, least = of_each_t.max(), of_each_t.min()
+    wanted = [least + (most - least) * (1 - (k / (count - 1)) ** 2) for k in range(count)]
+    nearest = np.abs(of_each_t[None] - np.array(wanted)[:, None]).min(axis=1)
+    np.testing.assert_allclose(np.abs(found - wanted), nearest, atol=1e-12)
+
+
+@given(st.sampled_from(["linear", "cosine", "scaled_linear"]), st.integers(21, 1100), st.data())
+def test_early_steps_are_as_many_as_asked_for_and_go_from_noise_to_picture(
+    noise_schedule: str, t: int, data: st.DataObject
+) -> None:
+    n = data.draw(st.integers(2, t))
+    chosen = chosen_timesteps(alphas_cumprod(noise_schedule, t), f"early{n}")
+    assert len(chosen) == len(set(chosen)) == n
+    assert chosen == sorted(chosen)
+    assert (chosen[0], chosen[-1]) == (0, t - 1)
+
+
+def test_one_early_step_is_one_step() -> None:
+    a_bar = alphas_cumprod("cosine", 1000)
+    assert chosen_timesteps(a_bar, "early1") == chosen_timesteps(a_bar, "1") == [0]
+
+
+@pytest.mark.parametrize("steps", ["early", "early0", "early1001", "early-3", "early2.5", "earlyx"])
+def test_early_steps_that_there_are_not_are_named(steps: str) -> None:
+    with pytest.raises(InputError, match=rf"steps is '{steps}'; use early1 to early1000"):
+        Schedule("cosine", 1000, steps)
 
 
 @pytest.mark.parametrize("t", [50, 100, 1000, 4000])
