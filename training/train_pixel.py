@@ -94,7 +94,7 @@ def report(model: nn.Module, samples: int) -> tuple[dict[str, float], Image.Imag
             model,
             None,
             shape=(len(seeds), 3, side, side),
-            steps="20",
+            steps="early20",
             sampler="unipc_damped",
             seed=seeds,
         )

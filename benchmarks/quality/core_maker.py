@@ -17,6 +17,7 @@ from .study import FACTOR
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "ddpm": {},
+    "ddpm, early": {},
     "ddpm, fixed large": {"variance": "fixed_large"},
     "ddim, eta 0": {"sampler": "ddim", "eta": 0.0},
     "ddim, eta 1": {"sampler": "ddim", "eta": 1.0},

@@ -110,7 +110,7 @@ def host_rows(calls: Sequence[int]) -> list[Row]:
                 rows.append(row)
             if n == COMPARED_CALLS or (sampler in HIGH_ORDER and n <= FEW_CALLS):
                 rows.append(half)
-            if n == COMPARED_CALLS and sampler in HIGH_ORDER:
+            if n == COMPARED_CALLS:
                 rows += [replace(half, scheduler=other) for other in OTHER_SCHEDULERS]
     return rows
 

@@ -30,7 +30,7 @@ BATCH = 48
 ROWS = (
     *(("unipc_damped", n) for n in (6, 10, 20)),
     *(("unipc_damped, early", n) for n in (6, 10, 20)),
-    *(("ddpm", n) for n in (20, 50, 100)),
+    *(("ddpm", 20), ("ddpm", 50), ("ddpm, early", 50), ("ddpm", 100)),
 )
 HEADINGS = ("sampler", "calls", "FID, domain", "KID", "FID, ImageNet", "KID", "saturation", "fine")
 

@@ -25,7 +25,8 @@ POWER = 400 / (1 + SQUARED)
 
 
 def filtered(x: Tensor, gain: Tensor) -> Tensor:
-    return torch.fft.ifft2(torch.fft.fft2(x.double()) * gain).real
+    out: Tensor = torch.fft.ifft2(torch.fft.fft2(x.double()) * gain).real
+    return out
 
 
 class Wiener:
