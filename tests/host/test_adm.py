@@ -122,11 +122,17 @@ def tiny_adm(pack: ModuleType, tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "eta", "clip"),
-    [("ddpm", 0, True), ("ddim", 0.5, False), ("dpmpp_2m", 0, True), ("unipc", 0, True)],
+    ("sampler", "eta", "clip", "respacing"),
+    [
+        ("ddpm", 0, True, "10"),
+        ("ddim", 0.5, False, "10"),
+        ("dpmpp_2m", 0, True, "10"),
+        ("unipc", 0, True, "10"),
+        ("unipc_damped", 0, True, "early10"),
+    ],
 )
 def test_the_adm_sampler_with_ilvr_is_the_core(
-    pack: ModuleType, tiny_adm: Any, sampler: str, eta: float, clip: bool
+    pack: ModuleType, tiny_adm: Any, sampler: str, eta: float, clip: bool, respacing: str
 ) -> None:
     """The paper's setup in the graph gives what `ilvr_latent.sample` gives, number for number."""
     import comfy.sample
@@ -138,7 +144,7 @@ def test_the_adm_sampler_with_ilvr_is_the_core(
     guided = nodes.guides.ilvr.ILVRApply.execute(
         tiny_adm, {"samples": image}, 4, 0.001, 1.0, 1.0, noise="fresh"
     )[0]
-    sigmas = nodes.models.adm_sampling.ILVRADMSchedule.execute(tiny_adm, "10")[0]
+    sigmas = nodes.models.adm_sampling.ILVRADMSchedule.execute(tiny_adm, respacing)[0]
     noise = comfy.sample.prepare_noise(torch.zeros(shape), seed)
     out = comfy.sample.sample_custom(
         guided, noise, 1.0, nodes.models.adm_sampling.ILVRADMSampler.execute(sampler, eta, clip)[0],
@@ -153,8 +159,8 @@ def test_the_adm_sampler_with_ilvr_is_the_core(
         {i: matches.reference(i, shape) for i in range(9)},
     )
     wanted = core.sample(
-        tiny_adm.model.diffusion_model.adm, core.Reference(image, 4), steps="10", sampler=sampler,
-        eta=eta, class_labels=2, clip_denoised=clip, noise=recorded,
+        tiny_adm.model.diffusion_model.adm, core.Reference(image, 4), steps=respacing,
+        sampler=sampler, eta=eta, class_labels=2, clip_denoised=clip, noise=recorded,
     )  # fmt: skip
     assert torch.allclose(out, wanted, atol=1e-4 * float(wanted.abs().max()))
 
