@@ -31,7 +31,6 @@ COLOURS: dict[str, Colour] = {
     "ddpm": BLUE,
     "ddim, eta 0": ORANGE,
     "unipc_damped": (190, 30, 45),
-    "unipc_damped, early": (110, 70, 30),
     "comfyui dpmpp_2m": (20, 130, 60),
     "comfyui uni_pc": (160, 40, 150),
 }
