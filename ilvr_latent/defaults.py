@@ -33,8 +33,8 @@ COMMAND_STEPS: Final = "50"
 # that (docs/steps.md).
 FEW_STEPS: Final = 50
 SAMPLER_OF_FEW_STEPS: Final = "unipc_damped"
-# With them, ten steps from pure noise are as good as twenty even ones (docs/steps.md).
-SPACING_OF_FEW_STEPS: Final = "early"
+# A spacing for them: from pure noise, ten are better than twenty even ones (docs/steps.md).
+EARLY: Final = "early"
 
 # ILVR Apply: with a prompt, people expect the model to have the last word.
 NODE_END: Final = 0.8

@@ -112,7 +112,7 @@ class Options(OptionsOfMethods):
         AUTO,
         f"auto: from {defaults.FEW_STEPS} steps on ddpm (the paper); below, "
         f"{defaults.SAMPLER_OF_FEW_STEPS} with hybrid noise and --steps "
-        f"{defaults.SPACING_OF_FEW_STEPS}N, which is better there; dpmpp_2m, "
+        f"{defaults.EARLY}N, which is better there; dpmpp_2m, "
         "unipc: solvers of second order; pc: predictor and corrector; ode: probability flow, six "
         "calls a step; cold: cold diffusion",
         choices=(AUTO, *SAMPLERS, *LOOPS),

@@ -149,7 +149,7 @@ class Settings(Options):
         left_open = self.sampler == "auto" and self.eta is None and self.chosen_variance is None
         few = 0 < count < min(defaults.FEW_STEPS, diffusion_steps)
         early = few and left_open and begins_with_noise
-        return f"{defaults.SPACING_OF_FEW_STEPS}{count}" if early else self.steps
+        return f"{defaults.EARLY}{count}" if early else self.steps
 
     def of_loop(self, sampler: str) -> dict[str, Any]:
         """What a sampler with a loop of its own takes, as it was given.

@@ -17,9 +17,8 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from ..defaults import EARLY
 from ..errors import InputError
-
-EARLY = "early"
 
 
 def alphas_cumprod(noise_schedule: str, diffusion_steps: int) -> Tensor:
@@ -128,9 +127,9 @@ def early_timesteps(a_bar: Tensor, count: int) -> list[int]:
         phi = arctan(sigma / alpha)            phi(u) = phi_0 + (phi_{T-1} - phi_0) (1 - u^2)
 
     for u even from 0 (the noisiest) to 1. Even timesteps of a cosine schedule are even in phi, and
-    the first of twenty goes from 0.2 to 8 % of the picture's amplitude, where colours and shapes
-    are decided; here it goes to 0.5 %. In phi, not in t, so that the levels are the same for every
-    schedule. The power is measured, see docs/steps.md.
+    the first of twenty goes from nothing to 8 % of the picture's amplitude, where colours and
+    shapes are decided; here it goes to 0.5 %. In phi, not in t, so that the levels are the same for
+    every schedule. The power is measured, see docs/steps.md.
 
     Args:
         a_bar: alpha-bar of every timestep, (T,).
