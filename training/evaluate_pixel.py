@@ -30,7 +30,8 @@ SAMPLES, STEPS, SIDE = 16, "100", 64
 
 @torch.no_grad()
 def velocity_error(model: ADM, x_0: Tensor) -> dict[int, float]:
-    """Mean squared error of the predicted v at a few timesteps."""
+    """Mean squared error of the predicted v at a few timesteps, as training sees it."""
+    model.train()
     a_bars = alphas_cumprod(model.config.noise_schedule, model.config.diffusion_steps).float()
     generator = Generator().manual_seed(0)
     errors = {}
@@ -39,6 +40,7 @@ def velocity_error(model: ADM, x_0: Tensor) -> dict[int, float]:
         eps = torch.randn(x_0.shape, generator=generator)
         v = model(noised(x_0, eps, a_bar), torch.full((len(x_0),), t))
         errors[t] = (v - velocity(x_0, eps, a_bar)).square().mean().item()
+    model.eval()
     return errors
 
 

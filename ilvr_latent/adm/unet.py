@@ -20,6 +20,7 @@ from .layers import (
     sinusoids,
     time_embedding,
 )
+from .patches import weights_of_state, without_repeated
 
 
 class ADMUNet(nn.Module):
@@ -141,15 +142,21 @@ class ADMUNet(nn.Module):
 class ADM(nn.Module):
     """An ADM checkpoint as a function of the state, the timestep and the class.
 
+    Where the network sees patches and does not train, its estimate of x_0 has no part that repeats
+    with the patch (:mod:`ilvr_latent.adm.patches`).
+
     Args:
         unet: the network.
         config: what it is.
     """
 
+    weight_of_x_t: Tensor
+
     def __init__(self, unet: ADMUNet, config: ADMConfig) -> None:
         super().__init__()
         self.unet = unet
         self.config = config
+        self.register_buffer("weight_of_x_t", weights_of_state(config), persistent=False)
 
     @property
     def device(self) -> torch.device:
@@ -164,7 +171,7 @@ class ADM(nn.Module):
     def forward(
         self, x: Tensor, t: Tensor, y: Tensor | None = None, *, low_res: Tensor | None = None
     ) -> Tensor:
-        """The raw network output, before it is read as eps, x_0 or v.
+        """The network output, before it is read as eps, x_0 or v.
 
         Args:
             x: the state x_t, (B, C, H, W), any float dtype.
@@ -180,6 +187,7 @@ class ADM(nn.Module):
                 missing where it does, or an image size that it cannot halve often enough.
         """
         self._check(x, y, low_res)
+        x_t, timesteps = x, t
         if self.config.rescale_timesteps:
             t = t.float() * (1000.0 / self.config.diffusion_steps)
         if low_res is not None:
@@ -190,7 +198,11 @@ class ADM(nn.Module):
         out: Tensor = self.unet(x, t, y)
         if self.config.patch > 1:
             out = F.pixel_shuffle(out, self.config.patch)
-        return out.float()
+        out = out.float()
+        if self.config.patch > 1 and not self.training:
+            weight = self.weight_of_x_t.to(out.device)[timesteps.round().long()]
+            out = without_repeated(out, x_t, weight, self.config.patch)
+        return out
 
     def _check(self, x: Tensor, y: Tensor | None, low_res: Tensor | None) -> None:
         classes = self.config.num_classes
