@@ -42,6 +42,9 @@ gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
 	$(VENV)/bin/ilvr grid --reference ilvr_latent/assets/references/noto_apple.png \
 	    --mask $(IMAGES)/inpainting-mask.png --steps 25 --sampler ddpm --jump-length 5 \
 	    --rows factor=1,2,4 --columns jump_n_sample=1,4 --output $(IMAGES)/inpainting.png
+	$(VENV)/bin/ilvr grid --reference $(REFERENCES)/noto_apple.png --rows band=coarse,fine \
+	    --columns factor=2,4,8,16 --steps 30 --output $(IMAGES)/band-factor.png
+	$(VENV)/bin/python docs/bands.py $(IMAGES)/bands.png
 	$(VENV)/bin/python docs/help_pictures.py web/docs/images
 	$(VENV)/bin/python docs/branding.py $(IMAGES)
 	$(VENV)/bin/python docs/sweep.py $(IMAGES)/sweep.webp

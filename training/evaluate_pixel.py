@@ -2,8 +2,9 @@
 
     python -m training.evaluate_pixel [--cache DIR] [--output DIR]
 
-Two minutes on one core: the loss on pictures that were held out, the training curve, unguided
-samples, and for each of those the nearest training picture, to see whether the model recites.
+Two minutes on one core: the loss on pictures that were held out, the training curve of the last
+run, what flat parts show, unguided samples, and for each of those the nearest training picture, to
+see whether the model recites.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import json
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Generator, Tensor
 
 from ilvr_latent import load_embedded, sample
+from ilvr_latent.adm.patches import repeated
 from ilvr_latent.adm.unet import ADM
 from ilvr_latent.diffusion.schedule import alphas_cumprod
 from ilvr_latent.pictures.images import save_png, to_images
@@ -26,6 +29,7 @@ from training.diffusion import noised, velocity
 from training.report import curve, nearest, resized
 
 SAMPLES, STEPS, SIDE = 16, "100", 64
+LIGHT = 0.8  # of -1 to 1
 
 
 @torch.no_grad()
@@ -42,6 +46,34 @@ def velocity_error(model: ADM, x_0: Tensor) -> dict[int, float]:
         errors[t] = (v - velocity(x_0, eps, a_bar)).square().mean().item()
     model.eval()
     return errors
+
+
+def flat_parts(x: Tensor) -> dict[str, float]:
+    """What flat parts of pictures show, in levels of 255.
+
+    Args:
+        x: (B, 3, H, W) in [-1, 1].
+
+    Returns:
+        ``grid``, the part that repeats with the patch; ``noise_of_white``, the rest that a mean of
+        3x3 pixels leaves where all within seven pixels is light.
+    """
+    grid = repeated(x, 2)
+    x = x - grid
+    light = -F.max_pool2d(-(x.amin(1, keepdim=True) > LIGHT).float(), 7, 1, 3)
+    mean = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    noise = (x - mean).square().mul(light).sum() / (3 * light.sum())
+    return {
+        "grid": 127.5 * grid.square().mean().sqrt().item(),
+        "noise_of_white": 127.5 * noise.sqrt().item(),
+    }
+
+
+def in_ten_calls(model: ADM) -> Tensor:
+    """Unguided samples."""
+    shape, seeds = (SAMPLES, 3, SIDE, SIDE), list(range(SAMPLES))
+    x = sample(model, None, shape=shape, steps="early10", sampler="unipc_damped", seed=seeds)
+    return x.clamp(-1, 1)
 
 
 def main() -> None:
@@ -68,8 +100,11 @@ def main() -> None:
     sheet = contact_sheet(rows, [Column("")] * 8, row_labels=["sample", "nearest"] * 2, cell=128)
     save_png(sheet, options.output / "emoji64-nearest.png")
     loss = curve(options.cache / "pixel" / "log.jsonl")
-    save_png(loss, options.output / "emoji64-loss-prolonged.png")
+    save_png(loss, options.output / "emoji64-loss-last.png")
+    flat = {"pictures": flat_parts(trained[:256]), "ten calls": flat_parts(in_ten_calls(model))}
+    flat["ten calls, as trained"] = flat_parts(in_ten_calls(model.train()))
     figures = {
+        "flat_parts": flat,
         "v_error_held_out": velocity_error(model, held_out),
         "v_error_trained": velocity_error(model, trained[:: len(trained) // 64][:64]),
         "distance_sample_to_nearest_training_picture": sample_distance.median().item(),
