@@ -40,9 +40,15 @@ def nearest(queries: Tensor, pool: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def curve(log: Path) -> Image.Image:
-    """The training loss against pictures seen, both axes logarithmic."""
-    records = [json.loads(line) for line in log.read_text().splitlines()]
-    records = [record for record in records if "loss" in record]
+    """The training loss against pictures seen, both axes logarithmic.
+
+    What a run had done after the checkpoint that it went on from is left out.
+    """
+    records: list[dict[str, float]] = []
+    for written in log.read_text().splitlines():
+        if "loss" in (record := json.loads(written)):
+            records = [earlier for earlier in records if earlier["seen"] < record["seen"]]
+            records.append(record)
     points = torch.tensor([[r["seen"], r["loss"]] for r in records]).log10()
     low, high = points.min(dim=0).values, points.max(dim=0).values
     width, height, left, top = 560, 260, 70, 20
