@@ -80,8 +80,6 @@ studies: $(VENV)/.dev  ## What the docs measure of the pixel model, and its pict
 	$(VENV)/bin/python -m benchmarks.style --output $(STUDIES)/style
 	cp $(STUDIES)/style/style-curve-?.png $(IMAGES)
 	cp $(STUDIES)/style/style-pictures-0.jpg $(IMAGES)/style-pixels.jpg
-	$(VENV)/bin/python -m benchmarks.quality --output $(STUDIES)/quality
-	$(VENV)/bin/python -m benchmarks.quality unguided --output $(STUDIES)/quality
 	$(VENV)/bin/python -m benchmarks.quality --output $(STUDIES)/quality --docs
 	$(VENV)/bin/python -m benchmarks.quality unguided --output $(STUDIES)/quality --docs
 	$(VENV)/bin/python -m training.evaluate_pixel
