@@ -127,7 +127,7 @@ def _case(name: str, case: Case, folder: Path) -> None:
             partial.write_text("\n".join(lines) + "\n")
         print(lines[-1], flush=True)
     rows = [to_images(made[:SHOWN]) for made in shown.values()]
-    sheet = contact_sheet(rows, [Column("")] * SHOWN, row_labels=list(shown), cell=large)
+    sheet = contact_sheet(rows, [Column("") for _ in rows[0]], row_labels=list(shown), cell=large)
     save_png(sheet, path.with_suffix(".png"))
 
 
