@@ -68,7 +68,8 @@ recipes: $(VENV)/.runtime  ## The figures of docs/gallery.md
 	$(VENV)/bin/ilvr grid --reference $(REFERENCES)/noto_pumpkin.png --rows factor=4,8 \
 	    --columns end=1,0.75,0.5,0.25 --output $(IMAGES)/gallery-ranges.png
 
-# What a page shows of them is copied; the tables of the pages are not: they are read, then written.
+# Of the tables only that without a reference goes into its page: that of docs/steps.md needs the rows
+# of ComfyUI's samplers first (see there), and the others are read, then written.
 STUDIES := build/studies
 studies: $(VENV)/.dev  ## What the docs measure of the pixel model, and its pictures: three hours of one core
 	$(PIP) -e ".[imagenet,training]"
@@ -80,7 +81,7 @@ studies: $(VENV)/.dev  ## What the docs measure of the pixel model, and its pict
 	$(VENV)/bin/python -m benchmarks.style --output $(STUDIES)/style
 	cp $(STUDIES)/style/style-curve-?.png $(IMAGES)
 	cp $(STUDIES)/style/style-pictures-0.jpg $(IMAGES)/style-pixels.jpg
-	$(VENV)/bin/python -m benchmarks.quality --output $(STUDIES)/quality --docs
+	$(VENV)/bin/python -m benchmarks.quality --output $(STUDIES)/quality
 	$(VENV)/bin/python -m benchmarks.quality unguided --output $(STUDIES)/quality --docs
 	$(VENV)/bin/python -m training.evaluate_pixel
 

@@ -18,7 +18,7 @@ from ilvr_latent.pictures.sheet import Column, contact_sheet
 from ilvr_latent.upscaling import enlarged
 
 # Of the sheet of `ilvr evaluate --methods`: what stands above it, and a row.
-HEADER, ROW = 48, 136
+HEADER, ROW = 56, 136
 # References of which the page shows what the methods make: different objects, drawn in all ways.
 REFERENCES = (1, 3, 4, 6, 7, 10)
 # Of the ways of benchmarks.tiles, by their place there.
