@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 
 from training import data, styles
 from training.augment import views
+from training.cpu import multiplies_bf16
 from training.loop import averaged_weights
 from training.train_autoencoder import build
 
@@ -29,7 +30,8 @@ def trained_autoencoder(cache: Path) -> AutoencoderTiny:
     """The averaged weights of the autoencoder's run, ready to encode."""
     model = build()
     model.load_state_dict(averaged_weights("autoencoder", cache)[0])
-    return model.vae.eval().requires_grad_(False)
+    vae = model.vae.eval().requires_grad_(False)
+    return vae.to(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
@@ -40,10 +42,11 @@ def encode_views(pictures: dict[str, Tensor], vae: AutoencoderTiny, count: int) 
     parts = torch.split(pictures["images"], BATCH)
     encoded = []
     for _ in track(range(count), "encoding"):
+        drawn = (views(part.to(device), SIDE, generator) for part in parts)
         latents = [
-            vae.encode(views(part.to(device), SIDE, generator)).latents.half() for part in parts
+            vae.encode(x.contiguous(memory_format=torch.channels_last)).latents for x in drawn
         ]
-        encoded.append(torch.cat(latents).cpu())
+        encoded.append(torch.cat(latents).half().cpu())
     return torch.stack(encoded, dim=1)
 
 
@@ -68,6 +71,9 @@ def main() -> None:
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--views", type=int, default=4, help="of each picture")
     options = parser.parse_args()
+    if multiplies_bf16():
+        # Twice as fast. Autocast, which rounds what lies between the layers too, tints white.
+        torch.backends.mkldnn.conv.fp32_precision = "bf16"  # type: ignore[attr-defined]
     pictures = styles.load(options.cache)
     vae = trained_autoencoder(options.cache).to(options.device)
     z = encode_views(pictures, vae, options.views)

@@ -56,6 +56,5 @@ def without_repeated(out: Tensor, x_t: Tensor, weight: Tensor, patch: int) -> Te
     """
     channels = x_t.shape[1]
     estimate = out[:, :channels]
-    weight = weight.reshape(-1, 1, 1, 1)
-    change = weight * repeated(x_t.float(), patch) - repeated(estimate, patch)
+    change = repeated(weight.reshape(-1, 1, 1, 1) * x_t.float() - estimate, patch)
     return F.pad(change, (0, 0, 0, 0, 0, out.shape[1] - channels)) + out

@@ -14,10 +14,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
+from transformers import CLIPTokenizer
 
 from ilvr_latent.adm.layers import Attention, norm
 from ilvr_latent.diffusion.schedule import alphas_cumprod
-from training import everything
+from ilvr_latent.embedded import load_embedded_pipeline
+from training import everything, latents, shipped, train_latent
 from training.augment import crops, moved, rotate_hue, views
 from training.cpu import FastAttention, FastGroupNorm, fast_on_cpu
 from training.diffusion import ema_decay, noised_at_random, velocity_loss
@@ -188,8 +190,52 @@ def test_layers_for_the_cpu_are_torchs_own(channels: int) -> None:
         torch.testing.assert_close(got, wanted, atol=1e-3, rtol=1e-3)
 
 
+def test_the_latent_model_learns_the_same_with_layers_for_the_cpu() -> None:
+    theirs = train_latent.build(vocabulary=20)
+    generator = Generator().manual_seed(7)
+    for parameter in theirs.parameters():
+        nn.init.normal_(parameter, std=0.05, generator=generator)
+    ours = copy.deepcopy(theirs)
+    fast_on_cpu(ours)
+    x_t, t = torch.randn(2, 8, 16, 16, generator=generator), torch.tensor([30, 700])
+    tokens = torch.randint(2, 20, (2, 16), generator=generator)
+    found = []
+    for model in (theirs, ours):
+        v = model(x_t, t, tokens)
+        v.square().mean().backward()
+        found.append([v, *(p.grad for p in model.parameters() if p.grad is not None)])
+    for wanted, got in zip(*found, strict=True):
+        torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-3)
+
+
 def test_a_run_begins_at_a_model_that_has_seen_pictures(tmp_path: Path) -> None:
     """Where it goes on, what it has itself seen counts."""
     assert fit(tmp_path, images=200, seen=120)[1] == 20
     assert averaged_weights("line", tmp_path)[1] == 200
     assert fit(tmp_path, images=240, seen=120)[1] == 10
+
+
+@torch.inference_mode()
+def test_a_run_goes_on_from_the_latent_model_that_ships(tmp_path: Path) -> None:
+    pipe = load_embedded_pipeline()
+    shipped.lay(tmp_path, pipe)
+    weights, seen = averaged_weights("latent", tmp_path)
+    model = train_latent.build().eval()
+    model.load_state_dict(weights)
+    assert seen == shipped.LATENT_SEEN
+    generator = Generator().manual_seed(0)
+    z = torch.randn(2, 8, 16, 16, generator=generator)
+    prompts = ["red apple", "cat face, flat"]
+    tokenizer = CLIPTokenizer.from_pretrained(tmp_path / "tokenizer")
+    tokens = tokenizer(prompts, padding="max_length", max_length=16, return_tensors="pt").input_ids
+    states, _ = pipe.encode_prompt(prompts, "cpu", 1, False)
+    t = torch.tensor(500)
+    torch.testing.assert_close(
+        model(z, t, tokens), pipe.unet(z, t, encoder_hidden_states=states).sample
+    )
+    picture = torch.rand(1, 3, 32, 32, generator=generator) * 2 - 1
+    torch.testing.assert_close(
+        latents.trained_autoencoder(tmp_path).encode(picture).latents,
+        pipe.vae.encode(picture).latents,
+    )
+    assert latents.scaling_factor(tmp_path) == pytest.approx(pipe.vae.config.scaling_factor)
