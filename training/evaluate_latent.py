@@ -113,9 +113,9 @@ def main() -> None:
     columns = [Column(prompt.replace(" ", "\n", 1)) for prompt in PROMPTS]
     sheet = contact_sheet(rows, columns, row_labels=labels, cell=128)
     save_png(sheet, options.output / "emoji-latent-prompts.png")
-    save_png(
-        curve(options.cache / "latent" / "log.jsonl"), options.output / "emoji-latent-loss.png"
-    )
+    # That of the run before is kept: its log was another.
+    loss = curve(options.cache / "latent" / "log.jsonl")
+    save_png(loss, options.output / "emoji-latent-loss-prolonged.png")
 
     known: list[int] = torch.nonzero(trained).flatten()[:: int(trained.sum()) // 64][:64].tolist()
     seen = resized(pictures["images"][known], SIDE)
