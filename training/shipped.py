@@ -23,7 +23,7 @@ from training.loop import write_averaged
 from training.train_autoencoder import NoisyAutoencoder
 from training.train_latent import TextToImage
 
-AUTOENCODER_SEEN, LATENT_SEEN = 195_200, 1_429_000  # crops, and pictures, by what ships
+AUTOENCODER_SEEN, LATENT_SEEN = 195_200, 1_880_000  # crops, and pictures, by what ships
 
 
 def lay(cache: Path, pipe: Any) -> None:
