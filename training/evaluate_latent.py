@@ -23,6 +23,7 @@ from ilvr_latent.pictures.images import fit_to, read_image, save_png, to_images,
 from ilvr_latent.pictures.sheet import Column, contact_sheet
 from training import captions, data
 from training.diffusion import noised, velocity
+from training.evaluate_prompts import drawn
 from training.report import curve, nearest, psnr, resized
 
 SIDE, STEPS = 128, 30
@@ -67,19 +68,6 @@ def velocity_error(
     return errors
 
 
-def drawn(pipe: StableDiffusionPipeline, prompts: list[str], guidance_scale: float) -> Tensor:
-    """One sample for each prompt, (B, 3, 128, 128) in [-1, 1]; prompt k has seed k."""
-    made = pipe(
-        prompts,
-        num_inference_steps=STEPS,
-        guidance_scale=guidance_scale,
-        generator=[Generator().manual_seed(k) for k in range(len(prompts))],
-        output_type="pt",
-    )
-    x: Tensor = 2 * made.images - 1
-    return x
-
-
 def main() -> None:
     """Print the figures as JSON and write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -102,7 +90,7 @@ def main() -> None:
     sheet = contact_sheet(rows, columns, row_labels=["picture", "decoded"], cell=96)
     save_png(sheet, options.output / "emoji-latent-autoencoder.png")
 
-    by_scale = [drawn(pipe, list(PROMPTS), scale) for scale in GUIDANCE_SCALES]
+    by_scale = [drawn(pipe, list(PROMPTS), scale, STEPS) for scale in GUIDANCE_SCALES]
     pool = resized(pictures["images"][trained], 32)
     small = torch.nn.functional.interpolate(by_scale[1], (32, 32), mode="area")
     distance, index = nearest(small, pool)

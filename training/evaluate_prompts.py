@@ -53,14 +53,14 @@ def about(prompt: str) -> str:
 
 
 @torch.inference_mode()
-def drawn(pipe: Any, prompts: list[str], guidance_scale: float) -> Tensor:
+def drawn(pipe: Any, prompts: list[str], guidance_scale: float, steps: int = STEPS) -> Tensor:
     """One sample for each prompt, (B, 3, 128, 128) in [-1, 1]; prompt k has seed k."""
     parts = []
     for first in range(0, len(prompts), BATCH):
         some = prompts[first : first + BATCH]
         made = pipe(
             some,
-            num_inference_steps=STEPS,
+            num_inference_steps=steps,
             guidance_scale=guidance_scale,
             generator=[Generator().manual_seed(first + k) for k in range(len(some))],
             output_type="pt",
