@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 from .errors import InputError
 
 if TYPE_CHECKING:
-    from .adm import ADMConfig, inspect_checkpoint, load_adm, save_adm
+    from .adm import (
+        ADMConfig,
+        inspect_checkpoint,
+        load_adm,
+        save_adm,
+        with_perturbed_attention,
+    )
     from .diffusion import (
         SAMPLERS,
         Guide,
@@ -102,6 +108,7 @@ __all__ = [
     "upscale",
     "vary_factor",
     "vary_range",
+    "with_perturbed_attention",
 ]
 
 # Where a name comes from is looked for in this order.

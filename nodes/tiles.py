@@ -116,7 +116,7 @@ def _part(value: Tensor | None, place: Place, whole: torch.Size) -> Tensor | Non
 def _with_learned(x_0: Tensor, options: dict[str, Any]) -> Tensor:
     """With the variance channels that an ADM network hands over beside its answer."""
     adm = options.get(OPTIONS)
-    if not isinstance(adm, ADMOptions) or adm.learned is None:
+    if not isinstance(adm, ADMOptions) or adm.learned is None or not adm.is_own(options):
         return x_0
     return torch.cat([x_0, adm.learned.to(x_0)], dim=1)
 

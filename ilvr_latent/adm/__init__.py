@@ -12,6 +12,8 @@ arXiv 2105.05233.
 - ``cache.py``   pickled checkpoints kept as safetensors
 - ``load.py``    a file on disk to a network and back
 - ``classifier.py``, ``classifier_network.py``: the classifiers that guide it
+- ``perturbed.py`` guides the network away from itself without attention: cleaner objects
+- ``patches.py`` takes the grid of the patch out of what it gives
 - ``authors.py``: conventions of the ILVR authors' own code
 """
 
@@ -19,6 +21,7 @@ from .classifier import adm_classifier, load_adm_classifier
 from .classifier_network import ADMClassifier, ClassifierConfig
 from .config import ADMConfig
 from .load import Inspection, inspect_checkpoint, load_adm, save_adm
+from .perturbed import with_perturbed_attention
 
 __all__ = [
     "ADMClassifier",
@@ -30,4 +33,5 @@ __all__ = [
     "load_adm",
     "load_adm_classifier",
     "save_adm",
+    "with_perturbed_attention",
 ]

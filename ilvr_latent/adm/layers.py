@@ -7,7 +7,7 @@ Every layer takes the embedding of the timestep too, whether it uses it or not.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -18,6 +18,9 @@ from torch import Tensor, nn
 GROUPS = 32
 
 Resampling = Literal["down", "up"]
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Queries, keys and values, each (B, heads, places, width), to the same."""
 
 
 def norm(channels: int) -> nn.GroupNorm:
@@ -124,12 +127,12 @@ class Attention(nn.Module):
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.proj_out = nn.Conv1d(channels, channels, 1)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
+    def forward(self, x: Tensor, embedding: Tensor, attend: Attend | None = None) -> Tensor:
+        """(B, C, H, W) to the same, by another attention where one is given."""
         # As places x channels, a view of what lies in channels_last, and so is the way back.
         places = _linear(self.qkv, self.norm(x).flatten(2).transpose(1, 2))
         q, k, v = rearrange(places, f"b n {self._split} -> three b h n c", three=3, h=self._heads)
-        h = rearrange(self.attend(q, k, v), "b h n c -> b n (h c)")
+        h = rearrange((attend or self.attend)(q, k, v), "b h n c -> b n (h c)")
         return x + _linear(self.proj_out, h).transpose(1, 2).view_as(x)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from .config import ADMConfig
 from .layers import (
+    Attend,
     Attention,
     Downsample,
     Resampling,
@@ -111,27 +112,47 @@ class ADMUNet(nn.Module):
                 blocks.append(nn.ModuleList(layers))
         return nn.ModuleList(blocks)
 
-    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, t: Tensor, y: Tensor | None = None, *, attend: Attend | None = None
+    ) -> Tensor:
         """The raw output.
 
         Args:
             x: (B, in_channels, H, W), in the precision of the weights.
             t: timesteps, (B,) or a scalar tensor.
             y: class labels, int64 (B,), where the network has classes.
+            attend: in place of the attention in the middle.
 
         Returns:
             (B, out_channels, H, W).
         """
+        embedding = self.embedding(x, t, y)
+        h, skipped = self.down(x, embedding)
+        return self.up(self.middle(h, embedding, attend), skipped, embedding)
+
+    def embedding(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """Of timestep and class, (B, 4 num_channels)."""
         of_time = sinusoids(t.expand(len(x)), self.config.num_channels)
-        embedding = self.time_embed(of_time.to(x))
-        if y is not None:
-            embedding = embedding + self.label_emb(y)
+        embedding: Tensor = self.time_embed(of_time.to(x))
+        return embedding if y is None else embedding + self.label_emb(y)
+
+    def down(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """What the middle takes, and what each block hands on to the way up."""
         skipped, h = [], x
         for layers in self.input_blocks:
             assert isinstance(layers, nn.ModuleList)
             h = in_turn(layers, h, embedding)
             skipped.append(h)
-        h = in_turn(self.middle_block, h, embedding)
+        return h, skipped
+
+    def middle(self, h: Tensor, embedding: Tensor, attend: Attend | None = None) -> Tensor:
+        """At the lowest resolution."""
+        before, attention, after = self.middle_block
+        out: Tensor = after(attention(before(h, embedding), embedding, attend), embedding)
+        return out
+
+    def up(self, h: Tensor, skipped: list[Tensor], embedding: Tensor) -> Tensor:
+        """From the middle to the output; takes out of ``skipped`` what it has used."""
         for layers in self.output_blocks:
             assert isinstance(layers, nn.ModuleList)
             h = in_turn(layers, torch.cat([h, skipped.pop()], dim=1), embedding)
@@ -169,7 +190,13 @@ class ADM(nn.Module):
         return self.unet.get_parameter("out.2.weight").dtype
 
     def forward(
-        self, x: Tensor, t: Tensor, y: Tensor | None = None, *, low_res: Tensor | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        y: Tensor | None = None,
+        *,
+        low_res: Tensor | None = None,
+        attend: Attend | None = None,
     ) -> Tensor:
         """The network output, before it is read as eps, x_0 or v.
 
@@ -178,6 +205,7 @@ class ADM(nn.Module):
             t: original timesteps (0 .. diffusion_steps - 1), (B,) or a scalar tensor.
             y: class labels, int64 (B,), exactly where the network is class-conditional.
             low_res: for super-resolution networks, the small image, (B, C, h, w).
+            attend: in place of the attention in the middle.
 
         Returns:
             (B, C, H, W), or (B, 2C, H, W) with the variance channels last; fp32.
@@ -195,7 +223,7 @@ class ADM(nn.Module):
         x = x.to(self.dtype)
         if self.config.patch > 1:
             x = F.pixel_unshuffle(x, self.config.patch)
-        out: Tensor = self.unet(x, t, y)
+        out: Tensor = self.unet(x, t, y, attend=attend)
         if self.config.patch > 1:
             out = F.pixel_shuffle(out, self.config.patch)
         out = out.float()

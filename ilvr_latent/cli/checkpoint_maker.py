@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..adm import load_adm
+from ..adm import load_adm, with_perturbed_attention
 from ..diffusion.dormand_prince import check_tolerance
 from ..diffusion.guide import HOOKS, Guide, Run, begun
 from ..diffusion.loop import labels_for, sample_with
@@ -68,6 +68,7 @@ class ADMPictures:
         elif sampler not in LOOPS:
             chosen_sampler(sampler, config, eta=eta, variance=settings.chosen_variance)
         labels_for(config, settings.class_label, 1, self._model.device)
+        with_perturbed_attention(self._model, settings.perturbed_attention)
         if settings.method in MATCHED:
             settings.reference(references, self.mask).matched_steps(self._schedule(settings))
         self._check_guide(references, settings)
@@ -122,9 +123,10 @@ class ADMPictures:
         watch: Watch | None = None,
     ) -> list[Image.Image]:
         """See :class:`.making.PictureMaker`."""
-        model, each = self._model, of_each(settings, len(seeds))
+        each = of_each(settings, len(seeds))
         # Of what the pictures have in common.
         settings = each[0]
+        model = with_perturbed_attention(self._model, settings.perturbed_attention)
         steps = len(self._schedule(settings))
         sampler, eta, _ = settings.reverse(steps)
         pictures = references.to(model.device)

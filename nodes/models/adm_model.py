@@ -6,7 +6,7 @@ x = x_t / sqrt(a_bar)                  ComfyUI's state
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import comfy.conds
@@ -17,6 +17,7 @@ import comfy.model_patcher
 import comfy.model_sampling
 import comfy.supported_models_base
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from ...ilvr_latent import InputError, load_adm
@@ -24,6 +25,7 @@ from ...ilvr_latent.adm import ADMConfig
 from ...ilvr_latent.diffusion.schedule import alphas_cumprod
 
 if TYPE_CHECKING:
+    from ...ilvr_latent.adm.layers import Attend
     from ...ilvr_latent.adm.unet import ADM
 
 # The key of the class label in a conditioning.
@@ -31,6 +33,11 @@ CLASS_LABEL = "ilvr_adm_class"
 
 # The key of :class:`ADMOptions` in the options that a sampler gives to the network.
 OPTIONS = "ilvr_adm"
+
+# Where the host's nodes leave their own attention, and under what name that in the middle: the
+# block, or its first layer.
+REPLACED = "patches_replace"
+MIDDLE = (("middle", 0), ("middle", 0, 0))
 
 PARAMETRISATIONS = {
     "epsilon": comfy.model_sampling.EPS,
@@ -56,10 +63,20 @@ class ADMOptions:
     Attributes:
         clip_denoised: clamp the estimate of the picture to [-1, 1].
         learned: the variance channels of the last call, (B, C, H, W) in [-1, 1].
+        replaced: what stood in place of the network's attention when the run began.
     """
 
     clip_denoised: bool = True
     learned: Tensor | None = None
+    replaced: dict[str, Any] = field(default_factory=dict)
+
+    def is_own(self, options: dict[str, Any]) -> bool:
+        """Whether a call is the sampler's: guidance asks with another attention in between.
+
+        Args:
+            options: of the host, for the network.
+        """
+        return options.get(REPLACED, {}) == self.replaced
 
 
 class _Supported(comfy.supported_models_base.BASE):
@@ -99,11 +116,32 @@ class _Network(nn.Module):
     ) -> Tensor:
         # The host asks in its own operations, of which this network has none.
         comfy.model_management.throw_exception_if_processing_interrupted()
-        out = self.adm(x, timesteps, y)
-        asked_for = (transformer_options or {}).get(OPTIONS)
-        if asked_for is not None and self.adm.config.learn_sigma:
+        options = transformer_options or {}
+        out = self.adm(x, timesteps, y, attend=_replaced_attention(options))
+        asked_for = options.get(OPTIONS)
+        learns = self.adm.config.learn_sigma
+        if learns and asked_for is not None and asked_for.is_own(options):
             asked_for.learned = out[:, x.shape[1] :]
         return out[:, : x.shape[1]]
+
+
+def _replaced_attention(options: dict[str, Any]) -> Attend | None:
+    """What the host's nodes put in place of the self-attention in the middle, where they do.
+
+    Perturbed-Attention Guidance and Self-Attention Guidance are such nodes.
+    """
+    replaced = options.get(REPLACED, {}).get("attn1", {})
+    patch = next((replaced[place] for place in MIDDLE if place in replaced), None)
+    if patch is None:
+        return None
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        heads, width = q.shape[1], q.shape[-1]
+        own = {"n_heads": heads, "dim_head": width, "attn_precision": None, "block": MIDDLE[0]}
+        merged = (rearrange(part, "b h n c -> b n (h c)") for part in (q, k, v))
+        return rearrange(patch(*merged, {**options, **own}), "b n (h c) -> b h n c", h=heads)
+
+    return attend
 
 
 class ADMModel(comfy.model_base.BaseModel):

@@ -21,7 +21,7 @@ from ...ilvr_latent.diffusion.schedule import alphas_cumprod, chosen_timesteps
 from ...ilvr_latent.errors import about
 from ..node import Node
 from ..schema import fraction, schema
-from .adm_model import OPTIONS, ADMModel, ADMOptions
+from .adm_model import OPTIONS, REPLACED, ADMModel, ADMOptions
 
 # The host draws x_T from the seed itself, and z must not repeat it.
 SEED_OFFSET = 0x41444D
@@ -204,10 +204,9 @@ class _Levels:
 def _with_options(extra_args: dict[str, Any], options: ADMOptions) -> dict[str, Any]:
     """The run's options with ours; what belongs to others is not touched."""
     model_options = dict(extra_args.get("model_options", {}))
-    model_options["transformer_options"] = {
-        **model_options.get("transformer_options", {}),
-        OPTIONS: options,
-    }
+    given = model_options.get("transformer_options", {})
+    options.replaced = given.get(REPLACED, {})
+    model_options["transformer_options"] = {**given, OPTIONS: options}
     return model_options
 
 

@@ -170,3 +170,82 @@ def test_the_adm_sampler_needs_an_adm_model(pack: ModuleType) -> None:
 
     with pytest.raises(pack.ilvr_latent.InputError, match="Load ADM Checkpoint"):
         pack.nodes.models.adm_sampling.ILVRADMSchedule.execute(mixture.mixture("eps"), "10")
+
+
+def guided_by_the_host(name: str, model: Any, *settings: Any) -> Any:
+    """The model after one of ComfyUI's nodes for attention."""
+    import importlib
+
+    module = {"PerturbedAttentionGuidance": "nodes_pag", "SelfAttentionGuidance": "nodes_sag"}[name]
+    node = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
+    if hasattr(node, "execute"):
+        return node.execute(model, *settings)[0]
+    return getattr(node(), node.FUNCTION)(model, *settings)[0]
+
+
+def test_the_hosts_perturbed_attention_is_the_cores(pack: ModuleType, tiny_adm: Any) -> None:
+    """Number for number, the learned variance of the network itself included."""
+    import comfy.sample
+    import mixture
+
+    core, nodes, seed, shape = pack.ilvr_latent, pack.nodes, 3, (1, 3, 16, 16)
+    image = mixture.draw(4, shape).clamp(-1, 1)
+    positive = nodes.models.adm.ILVRADMConditioning.execute(2)[0]
+    noise = comfy.sample.prepare_noise(torch.zeros(shape), seed)
+    sampler = nodes.models.adm_sampling.ILVRADMSampler.execute("ddpm", 0, False)[0]
+    sigmas = nodes.models.adm_sampling.ILVRADMSchedule.execute(tiny_adm, "10")[0]
+
+    def by_the_host(model: Any) -> Tensor:
+        guided = nodes.guides.ilvr.ILVRApply.execute(
+            model, {"samples": image}, 4, 0.001, 1.0, 1.0, noise="fresh"
+        )[0]
+        return comfy.sample.sample_custom(
+            guided, noise, 1.0, sampler, sigmas, positive, positive, torch.zeros(shape), seed=seed,
+            disable_pbar=True,
+        )  # fmt: skip
+
+    steps = core.SeededNoise(seed + nodes.models.adm_sampling.SEED_OFFSET)
+    matches = core.SeededNoise(seed + nodes.rows.SEED_OFFSET)
+    recorded = core.RecordedNoise(
+        noise,
+        [steps.step(i, shape) for i in range(10)],
+        {i: matches.reference(i, shape) for i in range(9)},
+    )
+    wanted = core.sample(
+        core.with_perturbed_attention(tiny_adm.model.diffusion_model.adm, 2.0),
+        core.Reference(image, 4), steps="10", class_labels=2, clip_denoised=False, noise=recorded,
+    )  # fmt: skip
+    out = by_the_host(guided_by_the_host("PerturbedAttentionGuidance", tiny_adm, 2.0))
+    assert torch.allclose(out, wanted, atol=1e-4 * float(wanted.abs().max()))
+    assert not torch.allclose(out, by_the_host(tiny_adm), atol=1e-2)
+    other = by_the_host(guided_by_the_host("SelfAttentionGuidance", tiny_adm, 0.5, 2.0))
+    assert torch.isfinite(other).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("PerturbedAttentionGuidance", (2.0,)), ("SelfAttentionGuidance", (0.5, 2.0))],
+)
+def test_the_hosts_attention_nodes_act_beside_a_reference(
+    pack: ModuleType, loaded: tuple[Any, Any], name: str, settings: tuple[float, ...]
+) -> None:
+    """In either order; the reference is held all the same."""
+    model, phi = loaded[0], pack.ilvr_latent.LowPass(8, "box")
+    reference = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    low = phi(reference)
+
+    def applied(model: Any) -> Any:
+        return pack.nodes.guides.ilvr.ILVRApply.execute(
+            model, {"samples": reference}, 8, 0.0, 1.0, 1.0, kernel="box"
+        )[0]
+
+    bare = drawn(pack, applied(model), steps=4)
+    for guided in (
+        applied(guided_by_the_host(name, model, *settings)),
+        guided_by_the_host(name, applied(model), *settings),
+    ):
+        out = drawn(pack, guided, steps=4)
+        assert torch.isfinite(out).all()
+        assert (out - bare).abs().max() > 0.02
+        assert (phi(out) - low).abs().max() < 0.05
+    assert torch.equal(drawn(pack, applied(model), steps=4), bare)
