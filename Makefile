@@ -83,6 +83,8 @@ studies: $(VENV)/.dev  ## What the docs measure of the pixel model, and its pict
 	cp $(STUDIES)/style/style-pictures-0.jpg $(IMAGES)/style-pixels.jpg
 	$(VENV)/bin/python -m benchmarks.quality --output $(STUDIES)/quality
 	$(VENV)/bin/python -m benchmarks.quality unguided --output $(STUDIES)/quality --docs
+	$(VENV)/bin/python -m benchmarks.quality attention --output $(STUDIES)/quality --docs
+	cp $(STUDIES)/quality/attention.png $(IMAGES) && $(VENV)/bin/python docs/lighter.py $(IMAGES)
 	$(VENV)/bin/python -m training.evaluate_pixel
 
 test: $(VENV)/.dev  ## Unit and parity tests

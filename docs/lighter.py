@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 LARGE = 60_000
-QUALITY = 90
+QUALITY = 85
 
 
 def lighter(path: Path) -> Path:

@@ -3,12 +3,14 @@
     python -m benchmarks.quality --output DIR [--quick]
     python -m benchmarks.quality --output DIR [--quick] --comfyui PATH
     python -m benchmarks.quality unguided --output DIR [--quick]
+    python -m benchmarks.quality attention --output DIR [--quick]
     python -m benchmarks.quality failures --output FILE.png
 
 The first samples the rows of the core's samplers, and measures every row that is in the folder. The
 second, with ComfyUI's Python, samples those of ComfyUI's samplers; run the first again for the
-table with both. What is there is not made again. The third has no reference, the last makes the
-figure of failure modes.
+table with both. What is there is not made again. The third has no reference, nor has
+the fourth, of guidance by perturbed attention, but for its picture; the last makes the figure of
+failure modes.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from ilvr_latent.metrics.network import load_feature_network
 from ilvr_latent.pictures.files import output_folder, written_whole
 from ilvr_latent.pictures.images import save_png
 
-from . import failures, table, unguided
+from . import attention, failures, table, unguided
 from .against_baseline import measured
 from .core_maker import CoreMaker
 from .host_maker import HostMaker
@@ -37,7 +39,7 @@ from .study import FACTOR, Study, make_missing, shipped_references
 CALLS, QUICK_CALLS = (10, 20, 50, 100, 250), (10, 20, 50)
 SAMPLES, QUICK_SAMPLES = 4, 2
 SIDE = 64
-DOCUMENT = Path("docs/steps.md")
+DOCUMENT, ATTENTION_DOCUMENT = Path("docs/steps.md"), Path("docs/attention.md")
 PLOTS = {1.0: "steps-whole.png", 0.5: "steps-half.png"}
 
 
@@ -49,7 +51,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("what", nargs="?", choices=("table", "unguided", "failures"), default="table")
+    add("what", nargs="?", choices=("table", "unguided", "attention", "failures"), default="table")
     add("--output", type=Path, required=True, help="a folder; of failures, a PNG file")
     add("--quick", action="store_true", help="fewer pictures and calls: for a look")
     add("--comfyui", type=Path, metavar="PATH", help="sample with this checkout, and only that")
@@ -72,6 +74,9 @@ def run(options: argparse.Namespace) -> None:
         return
     if options.what == "unguided":
         _unguided(output_folder(options.output), options)
+        return
+    if options.what == "attention":
+        _attention(output_folder(options.output), options)
         return
     if options.comfyui is None:
         require_torchmetrics()
@@ -97,12 +102,25 @@ def _study(options: argparse.Namespace) -> Study:
 
 
 def _unguided(folder: Path, options: argparse.Namespace) -> None:
-    samples = unguided.QUICK_SAMPLES if options.quick else unguided.SAMPLES
-    text = unguided.markdown(load_embedded(), samples)
+    text = unguided.markdown(load_embedded(), _unguided_samples(options))
     _write(folder / "unguided.md", text)
     if options.docs:
         table.put_into(DOCUMENT, text, table.UNGUIDED)
     print(text)
+
+
+def _attention(folder: Path, options: argparse.Namespace) -> None:
+    model = load_embedded()
+    save_png(attention.figure(model), folder / "attention.png")
+    text = attention.markdown(model, _unguided_samples(options))
+    _write(folder / "attention.md", text)
+    if options.docs:
+        table.put_into(ATTENTION_DOCUMENT, text, table.ATTENTION)
+    print(text)
+
+
+def _unguided_samples(options: argparse.Namespace) -> int:
+    return unguided.QUICK_SAMPLES if options.quick else unguided.SAMPLES
 
 
 def write_table(study: Study, *, docs: bool = False) -> None:

@@ -25,7 +25,7 @@ HEADINGS = (
     *("diversity", "low-pass residual", "fine", "contrast"),
 )
 PLOT = 620, 340
-GUIDED, UNGUIDED = "table", "table without a reference"
+GUIDED, UNGUIDED, ATTENTION = "table", "table without a reference", "table of scales"
 # Samplers of the plot; what a plot shows is matched on the state.
 COLOURS: dict[str, Colour] = {
     "ddpm": BLUE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from ilvr_latent import sample
 from ilvr_latent.diffusion.denoiser import Denoiser
 from ilvr_latent.evaluation.tables import markdown_table
-from ilvr_latent.metrics.distribution import Distances, distances
+from ilvr_latent.metrics.distribution import distances
 from ilvr_latent.metrics.domain import (
     EMBEDDED_DOMAIN,
     IMAGENET_DOMAIN,
@@ -19,6 +20,7 @@ from ilvr_latent.metrics.domain import (
 )
 from ilvr_latent.metrics.imagenet import load_imagenet_network
 from ilvr_latent.metrics.network import load_feature_network
+from ilvr_latent.metrics.protocols import FeatureExtractor
 
 from .against_baseline import fine_power
 from .core_maker import SETTINGS, steps_of
@@ -42,16 +44,11 @@ def markdown(model: Denoiser, samples: int) -> str:
         model: the pixel model, whose domain is known to both networks.
         samples: of each row.
     """
-    measures = (
-        (load_feature_network(), load_embedded_domain(EMBEDDED_DOMAIN).features),
-        (load_imagenet_network(), load_embedded_domain(IMAGENET_DOMAIN).features),
-    )
     found, power = [], []
     for sampler, steps in ROWS:
         say_at_once(f"{sampler}, {steps} calls")
         x = drawn(model, sampler, steps, samples)
-        apart = [distances(pooled_features(network, x), known) for network, known in measures]
-        found.append((sampler, str(steps), *_cells(apart), _with_error(saturation(x))))
+        found.append((sampler, str(steps), *distance_cells(x), saturation_cell(x)))
         power.append(fine_power(x))
     rows = [(*cells, f"{own / power[-1]:.2f}") for cells, own in zip(found, power, strict=True)]
     return f"{samples} samples.\n\n{markdown_table(HEADINGS, rows)}\n"
@@ -81,11 +78,24 @@ def saturation(x: Tensor) -> Tensor:
     return 127.5 * (x.amax(dim=1) - x.amin(dim=1)).mean(dim=(1, 2))
 
 
-def _cells(apart: list[Distances]) -> Iterator[str]:
-    for one, digits in zip(apart, (1, 0), strict=True):
-        yield f"{one.fid:.{digits}f}"
-        yield f"{1000 * one.kid:.0f}"
+@cache
+def _measures() -> tuple[tuple[FeatureExtractor, Tensor], ...]:
+    """The domain's own network and one that never saw an emoji, each with the domain's features."""
+    return (
+        (load_feature_network(), load_embedded_domain(EMBEDDED_DOMAIN).features),
+        (load_imagenet_network(), load_embedded_domain(IMAGENET_DOMAIN).features),
+    )
 
 
-def _with_error(values: Tensor) -> str:
+def distance_cells(x: Tensor) -> Iterator[str]:
+    """FID and KID x 1000 by both networks."""
+    for (network, known), digits in zip(_measures(), (1, 0), strict=True):
+        apart = distances(pooled_features(network, x), known)
+        yield f"{apart.fid:.{digits}f}"
+        yield f"{1000 * apart.kid:.0f}"
+
+
+def saturation_cell(x: Tensor) -> str:
+    """The mean with its standard error."""
+    values = saturation(x)
     return f"{values.mean():.1f} ± {values.std() / len(values) ** 0.5:.1f}"
