@@ -25,6 +25,7 @@ GRID := $(VENV)/bin/ilvr grid --pipeline embedded --prompt "cat face" --steps 20
 IMAGES := docs/images
 REFERENCES := ilvr_latent/assets/references
 SAMPLE := $(VENV)/bin/ilvr sample
+WHOLE := $(SAMPLE) --perturbed-attention 2
 SHEETS := build/gallery
 
 gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
@@ -52,13 +53,13 @@ gallery: $(VENV)/.runtime  ## Make the figures of README and docs again
 	$(VENV)/bin/python docs/lighter.py $(IMAGES)
 
 recipes: $(VENV)/.runtime  ## The figures of docs/gallery.md
-	$(SAMPLE) --recipe translate --samples 3 --output $(SHEETS)/translate \
+	$(WHOLE) --recipe translate --samples 3 --output $(SHEETS)/translate \
 	    --reference $(addprefix $(REFERENCES)/,noto_apple.png noto_pumpkin.png twemoji_sunflower.png)
-	$(SAMPLE) --recipe paint-to-image --samples 3 --output $(SHEETS)/paint \
+	$(WHOLE) --recipe paint-to-image --samples 3 --output $(SHEETS)/paint \
 	    --reference $(addprefix $(REFERENCES)/,scribble_apple.png scribble_smiley.png)
 	$(VENV)/bin/python docs/strokes.py $(SHEETS)/translate/noto_apple_N8_seed0.png $(SHEETS)/painted.png
-	$(SAMPLE) --recipe edit-scribble --samples 3 --seed 1 --output $(SHEETS)/edit --reference $(SHEETS)/painted.png
-	$(SAMPLE) --recipe vary-factor --output $(SHEETS)/factors \
+	$(WHOLE) --recipe edit-scribble --samples 3 --seed 1 --output $(SHEETS)/edit --reference $(SHEETS)/painted.png
+	$(WHOLE) --recipe vary-factor --output $(SHEETS)/factors \
 	    --reference $(addprefix $(REFERENCES)/,noto_frog.png scribble_car.png)
 	$(SAMPLE) --pipeline embedded --steps 25 --prompt "smiling face" --guidance-scale 4 --end 0.7 \
 	    --recipe vary-factor --output $(SHEETS)/latent \
