@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 LARGE = 60_000
-QUALITY = 85
+QUALITY = 80
 
 
 def lighter(path: Path) -> Path:
