@@ -10,14 +10,13 @@ from torch import Tensor
 
 from ilvr_latent import Reference, Window, sample, with_perturbed_attention
 from ilvr_latent.adm.unet import ADM
-from ilvr_latent.embedded import REFERENCES
 from ilvr_latent.evaluation.tables import markdown_table
-from ilvr_latent.pictures.images import fit_to, read_image, to_images, to_tensor
+from ilvr_latent.pictures.images import to_images
 from ilvr_latent.pictures.sheet import Column, contact_sheet
 
 from . import unguided
 from .core_maker import SETTINGS, steps_of
-from .study import say_at_once
+from .study import named_references, say_at_once
 
 SAMPLER, CALLS = "unipc_damped, early", 20
 SCALES = (0.0, 1.0, 2.0, 3.0)
@@ -52,9 +51,7 @@ def markdown(model: ADM, samples: int) -> str:
 
 def figure(model: ADM) -> Image.Image:
     """Rows: references. Columns: without and with it, at some N and ends; the same seed."""
-    side = model.config.image_size
-    pictures = (read_image(REFERENCES / f"{name}.png") for name in NAMES)
-    y = torch.cat([to_tensor(fit_to(picture, (side, side))) for picture in pictures])
+    y = named_references(NAMES, model.config.image_size)
     columns, cells = [Column("reference")], [to_images(y)]
     for factor, end in PAIRS:
         until = "" if end == 1 else f", end {end:g}"

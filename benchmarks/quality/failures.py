@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ilvr_latent import LowPass, Reference, Window, sample
 from ilvr_latent.diffusion.denoiser import Denoiser
-from ilvr_latent.embedded import REFERENCES, load_embedded
-from ilvr_latent.pictures.images import fit_to, read_image, to_images, to_tensor
+from ilvr_latent.embedded import load_embedded
+from ilvr_latent.pictures.images import to_images
 from ilvr_latent.pictures.sheet import Column, contact_sheet
 
 from .against_baseline import contrast, fine_power
+from .study import named_references
 
 NAMES = ("noto_pumpkin", "scribble_car", "photo_coffee")
 FACTOR = 8.0
@@ -118,12 +118,6 @@ FAILURES = (
 )
 
 
-def references(side: int = 64) -> Tensor:
-    """(3, 3, side, side) in [-1, 1]."""
-    pictures = (read_image(REFERENCES / f"{name}.png") for name in NAMES)
-    return torch.cat([to_tensor(fit_to(picture, (side, side))) for picture in pictures])
-
-
 def figure(model: Denoiser | None = None, failures: Sequence[Failure] = FAILURES) -> Image.Image:
     """Every failure beside its cure, with what the study's measures say of it.
 
@@ -132,7 +126,7 @@ def figure(model: Denoiser | None = None, failures: Sequence[Failure] = FAILURES
         failures: what to show.
     """
     model = load_embedded() if model is None else model
-    y_0 = references(model.config.image_size)
+    y_0 = named_references(NAMES, model.config.image_size)
     columns = [Column("reference")]
     rows: list[list[Image.Image | None]] = [[picture] for picture in to_images(y_0)]
     for failure in failures:

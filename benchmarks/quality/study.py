@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ilvr_latent.embedded import REFERENCES
@@ -62,9 +61,16 @@ class Study:
 
 def shipped_references(side: int, limit: int | None = None) -> Tensor:
     """The references that come with the package, (R, 3, side, side) in [-1, 1]."""
-    paths = find_images([str(REFERENCES)])[:limit]
-    pictures: list[Image.Image] = [fit_to(read_image(path), (side, side)) for path in paths]
-    return torch.cat([to_tensor(picture) for picture in pictures])
+    return _pictures(find_images([str(REFERENCES)])[:limit], side)
+
+
+def named_references(names: Sequence[str], side: int) -> Tensor:
+    """Some of them, (R, 3, side, side) in [-1, 1]."""
+    return _pictures([REFERENCES / f"{name}.png" for name in names], side)
+
+
+def _pictures(paths: Sequence[Path], side: int) -> Tensor:
+    return torch.cat([to_tensor(fit_to(read_image(path), (side, side))) for path in paths])
 
 
 def say_at_once(line: str) -> None:

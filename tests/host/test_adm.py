@@ -121,6 +121,18 @@ def tiny_adm(pack: ModuleType, tmp_path: Path) -> Any:
     return pack.nodes.models.adm_model.adm_model(str(tmp_path / "tiny.safetensors"))
 
 
+def noise_of_the_graph(pack: ModuleType, first: Tensor, seed: int) -> Any:
+    """What ten steps of ADM Sampler and ILVR Apply draw, for the core."""
+    core, nodes, shape = pack.ilvr_latent, pack.nodes, tuple(first.shape)
+    steps = core.SeededNoise(seed + nodes.models.adm_sampling.SEED_OFFSET)
+    matches = core.SeededNoise(seed + nodes.rows.SEED_OFFSET)
+    return core.RecordedNoise(
+        first,
+        [steps.step(i, shape) for i in range(10)],
+        {i: matches.reference(i, shape) for i in range(9)},
+    )
+
+
 @pytest.mark.parametrize(
     ("sampler", "eta", "clip", "respacing"),
     [
@@ -151,13 +163,7 @@ def test_the_adm_sampler_with_ilvr_is_the_core(
         sigmas, positive, positive, torch.zeros(shape), seed=seed, disable_pbar=True,
     )  # fmt: skip
 
-    steps = core.SeededNoise(seed + nodes.models.adm_sampling.SEED_OFFSET)
-    matches = core.SeededNoise(seed + nodes.rows.SEED_OFFSET)
-    recorded = core.RecordedNoise(
-        noise,
-        [steps.step(i, shape) for i in range(10)],
-        {i: matches.reference(i, shape) for i in range(9)},
-    )
+    recorded = noise_of_the_graph(pack, noise, seed)
     wanted = core.sample(
         tiny_adm.model.diffusion_model.adm, core.Reference(image, 4), steps=respacing,
         sampler=sampler, eta=eta, class_labels=2, clip_denoised=clip, noise=recorded,
@@ -174,13 +180,10 @@ def test_the_adm_sampler_needs_an_adm_model(pack: ModuleType) -> None:
 
 def guided_by_the_host(name: str, model: Any, *settings: Any) -> Any:
     """The model after one of ComfyUI's nodes for attention."""
-    import importlib
+    from graph import after_node
 
     module = {"PerturbedAttentionGuidance": "nodes_pag", "SelfAttentionGuidance": "nodes_sag"}[name]
-    node = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
-    if hasattr(node, "execute"):
-        return node.execute(model, *settings)[0]
-    return getattr(node(), node.FUNCTION)(model, *settings)[0]
+    return after_node(model, module, name, *settings)
 
 
 def test_the_hosts_perturbed_attention_is_the_cores(pack: ModuleType, tiny_adm: Any) -> None:
@@ -204,13 +207,7 @@ def test_the_hosts_perturbed_attention_is_the_cores(pack: ModuleType, tiny_adm: 
             disable_pbar=True,
         )  # fmt: skip
 
-    steps = core.SeededNoise(seed + nodes.models.adm_sampling.SEED_OFFSET)
-    matches = core.SeededNoise(seed + nodes.rows.SEED_OFFSET)
-    recorded = core.RecordedNoise(
-        noise,
-        [steps.step(i, shape) for i in range(10)],
-        {i: matches.reference(i, shape) for i in range(9)},
-    )
+    recorded = noise_of_the_graph(pack, noise, seed)
     wanted = core.sample(
         core.with_perturbed_attention(tiny_adm.model.diffusion_model.adm, 2.0),
         core.Reference(image, 4), steps="10", class_labels=2, clip_denoised=False, noise=recorded,

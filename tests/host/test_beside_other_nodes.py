@@ -106,13 +106,10 @@ def test_lora(pack: ModuleType, model: Any, reference: Tensor) -> None:
 
 def patched_by(name: str, model: Any) -> Any:
     """The model after one of ComfyUI's nodes."""
-    import importlib
+    from graph import after_node
 
     def node(module: str, name: str, *settings: Any) -> Any:
-        cls = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
-        if hasattr(cls, "execute"):
-            return cls.execute(model, *settings)[0]
-        return getattr(cls(), cls.FUNCTION)(model, *settings)[0]
+        return after_node(model, module, name, *settings)
 
     return {
         "FreeU": lambda: node("nodes_freelunch", "FreeU_V2", 1.5, 1.6, 0.9, 0.2),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ilvr_latent import (
@@ -20,9 +22,9 @@ from ilvr_latent import (
     with_perturbed_attention,
 )
 from ilvr_latent.adm.config import ADMConfig
+from ilvr_latent.adm.layers import Attention
 from ilvr_latent.adm.perturbed import see_itself
 from ilvr_latent.adm.unet import ADM, ADMUNet
-from ilvr_latent.pictures.images import read_image
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Command
@@ -70,14 +72,14 @@ def test_it_is_the_formula(changes: dict[str, object]) -> None:
     torch.testing.assert_close(guided[:, 3:], out[:, 3:], atol=1e-5, rtol=1e-4)
 
 
-def test_places_see_only_themselves_where_they_are_perturbed() -> None:
-    """Without attention on the way, no place of the middle knows of another but by convolutions."""
+def test_a_place_that_sees_itself_alone_has_its_own_value() -> None:
+    """The attention's own formula, of each place without the others."""
+    attention = Attention(32, 4)
     q, k, v = (normal(2, 4, 9, 8, seed=seed) for seed in range(3))
-    one = see_itself(q, k, v)
-    changed = v.clone()
-    changed[:, :, 4] += 1
-    differs = (see_itself(q, k, changed) != one).any(dim=-1).any(dim=1)
-    assert differs.nonzero()[:, 1].tolist() == [4, 4]
+    alone = [
+        attention.attend(*(part[:, :, i : i + 1] for part in (q, k, v))) for i in range(q.shape[2])
+    ]
+    torch.testing.assert_close(see_itself(q, k, v), torch.cat(alone, dim=2))
 
 
 def test_the_model_itself_stays_as_it_is(tmp_path: Path) -> None:
@@ -128,17 +130,18 @@ def test_a_reference_is_matched_on_top() -> None:
 
 
 def test_the_command_guides(sampling: Command, output: Path) -> None:
-    """Both pictures, the settings in them, and 0 is off."""
-    pixels = {}
-    for scale in (0, 2):
-        folder = output.with_name(f"out{scale}")
-        outcome = sampling(
-            "--perturbed-attention", scale, "--output", folder, attention_levels=(1,)
-        )
+    """Other pictures, which say so; 0 is as without the option."""
+    found = []
+    for given in ((), ("--perturbed-attention", 0), ("--perturbed-attention", 2)):
+        folder = output.with_name(f"out{len(found)}")
+        outcome = sampling(*given, "--output", folder, attention_levels=(1,))
         assert outcome.status == 0, outcome
-        picture = read_image(next(folder.glob("a_*seed0.png")))
-        pixels[scale] = picture.tobytes()
-    assert pixels[0] != pixels[2]
+        with Image.open(next(folder.glob("a_*seed0.png"))) as picture:
+            scale = json.loads(picture.info["ilvr"])["perturbed_attention"]
+            found.append((picture.tobytes(), scale))
+    assert found[0] == found[1]
+    assert found[1][0] != found[2][0]
+    assert [scale for _, scale in found] == [0, 0, 2]
 
 
 def test_the_command_refuses_what_it_cannot_use(

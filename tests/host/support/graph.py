@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from types import ModuleType
 from typing import Any
 
@@ -22,3 +23,11 @@ def residual(pack: ModuleType, out: Tensor, reference: Tensor, where: Any = ...)
     phi = pack.ilvr_latent.LowPass(N, "box")
     wanted = phi(reference)[where]
     return float((phi(out)[where] - wanted).norm() / wanted.norm())
+
+
+def after_node(model: Any, module: str, name: str, *settings: Any) -> Any:
+    """The model after one of the host's own nodes, whichever way that one is written."""
+    node = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
+    if hasattr(node, "execute"):
+        return node.execute(model, *settings)[0]
+    return getattr(node(), node.FUNCTION)(model, *settings)[0]
