@@ -131,7 +131,7 @@ def test_a_reference_is_matched_on_top() -> None:
 
 def test_the_command_guides(sampling: Command, output: Path) -> None:
     """Other pictures, which say so; 0 is as without the option."""
-    found = []
+    found: list[tuple[bytes, float]] = []
     for given in ((), ("--perturbed-attention", 0), ("--perturbed-attention", 2)):
         folder = output.with_name(f"out{len(found)}")
         outcome = sampling(*given, "--output", folder, attention_levels=(1,))
